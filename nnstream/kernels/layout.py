@@ -1,0 +1,49 @@
+"""The numbers by which kernels address their tables: numba has no objects, so a column is a field.
+
+A table of members (one row a network), a table of layers (one row a layer, all networks' layers one after the
+other) and a table of hyper-parameters (one row a network) describe any set of networks to one compiled step.
+"""
+
+# members: int64
+FIRST_LAYER = 0
+LAYER_COUNT = 1
+PARAM_START = 2
+PARAM_COUNT = 3
+SLOT_START = 4
+OPTIMIZER = 5
+LOSS = 6
+SCHEDULE = 7
+SEED = 8
+BATCH_SIZE = 9
+MEMBER_COLUMNS = 10
+
+# layers: int64; weights and biases are offsets into the flat parameter vector
+FAN_IN = 0
+FAN_OUT = 1
+ACTIVATION = 2
+WEIGHTS = 3
+BIASES = 4
+LAYER_COLUMNS = 5
+
+# hyper-parameters: float32
+LEARNING_RATE = 0
+BETA1 = 1
+BETA2 = 2
+EPSILON = 3
+L1 = 4
+L2 = 5
+WEIGHT_DECAY = 6
+DROPOUT = 7
+MAX_NORM = 8
+CLIP_VALUE = 9
+CLIP_NORM = 10
+LOSS_SHAPE = 11
+SCHEDULE_START = 12  # first of three numbers whose meaning depends on the schedule
+HYPER_COLUMNS = 15
+
+# clocks: int64
+STEPS = 0  # optimiser steps taken
+SAMPLES = 1  # samples learned
+PENDING = 2  # samples in the unfinished mini-batch
+SKIPPED = 3  # samples whose gradient was not finite, and was not applied
+CLOCK_COLUMNS = 4

@@ -1,0 +1,133 @@
+"""Output links, losses and their gradients for one sample, in float32. Definitions: `nnstream.losses`."""
+
+from nnstream.kernels._jit import jit
+from nnstream.kernels.elementary import ONE, TWO, ZERO, exp, log
+
+LOG, CROSS_ENTROPY, SQUARED, ABSOLUTE, HUBER, QUANTILE, HINGE, PERCEPTRON = range(8)
+
+
+@jit
+def link(code, z, out):
+    """Write the prediction that belongs to the scores `z`: probabilities, a sign, or the scores themselves."""
+    n = z.shape[0]
+    if code == LOG:
+        for j in range(n):
+            e = exp(-abs(z[j]))
+            out[j] = ONE / (ONE + e) if z[j] >= ZERO else e / (ONE + e)
+    elif code == CROSS_ENTROPY:
+        top = z[0]
+        for j in range(1, n):
+            top = max(top, z[j])
+        total = ZERO
+        for j in range(n):
+            out[j] = exp(z[j] - top)
+            total += out[j]
+        for j in range(n):
+            out[j] /= total
+    elif code == PERCEPTRON:
+        for j in range(n):
+            out[j] = ONE if z[j] > ZERO else -ONE
+    else:
+        for j in range(n):
+            out[j] = z[j]
+
+
+@jit
+def loss(code, shape, z, y):
+    """Return the loss of the scores `z` against the target `y`, summed over the outputs."""
+    n = z.shape[0]
+    total = ZERO
+    if code == LOG:
+        for j in range(n):
+            total += max(z[j], ZERO) - z[j] * y[j] + log(ONE + exp(-abs(z[j])))
+    elif code == CROSS_ENTROPY:
+        top = z[0]
+        for j in range(1, n):
+            top = max(top, z[j])
+        for j in range(n):
+            total += exp(z[j] - top)
+        total = log(total) + top - z[int(y[0])]
+    elif code == SQUARED:
+        for j in range(n):
+            total += (z[j] - y[j]) * (z[j] - y[j])
+    elif code == ABSOLUTE:
+        for j in range(n):
+            total += abs(z[j] - y[j])
+    elif code == HUBER:
+        for j in range(n):
+            r = abs(z[j] - y[j])
+            total += r * r if r <= shape else shape * (TWO * r - shape)
+    elif code == QUANTILE:
+        for j in range(n):
+            r = y[j] - z[j]
+            total += max(shape * r, (shape - ONE) * r)
+    elif code == HINGE:
+        if n == 1:
+            total = max(ZERO, ONE - (TWO * y[0] - ONE) * z[0])
+        else:
+            total = max(ZERO, ONE + z[_rival(z, int(y[0]))] - z[int(y[0])])
+    elif code == PERCEPTRON:
+        for j in range(n):
+            total += max(ZERO, -(TWO * y[j] - ONE) * z[j])
+    return total
+
+
+@jit
+def gradient(code, shape, z, out, y, delta):
+    """Write the derivative of the loss by each score `z[j]` to `delta[j]`; `out` is what `link` gave."""
+    n = z.shape[0]
+    if code == LOG:
+        for j in range(n):
+            delta[j] = out[j] - y[j]
+    elif code == CROSS_ENTROPY:
+        for j in range(n):
+            delta[j] = out[j]
+        delta[int(y[0])] -= ONE
+    elif code == SQUARED:
+        for j in range(n):
+            delta[j] = TWO * (z[j] - y[j])
+    elif code == ABSOLUTE:
+        for j in range(n):
+            delta[j] = _sign(z[j] - y[j])
+    elif code == HUBER:
+        for j in range(n):
+            delta[j] = TWO * min(max(z[j] - y[j], -shape), shape)
+    elif code == QUANTILE:
+        for j in range(n):
+            delta[j] = -shape if y[j] > z[j] else (ONE - shape if y[j] < z[j] else ZERO)
+    elif code == HINGE:
+        _hinge_gradient(z, y, delta)
+    elif code == PERCEPTRON:
+        for j in range(n):
+            t = TWO * y[j] - ONE
+            delta[j] = -t if t * z[j] <= ZERO else ZERO
+
+
+@jit
+def _hinge_gradient(z, y, delta):
+    if z.shape[0] == 1:
+        t = TWO * y[0] - ONE
+        delta[0] = -t if t * z[0] < ONE else ZERO
+        return
+    k = int(y[0])
+    rival = _rival(z, k)
+    for j in range(z.shape[0]):
+        delta[j] = ZERO
+    if z[k] - z[rival] < ONE:
+        delta[rival] = ONE
+        delta[k] = -ONE
+
+
+@jit
+def _rival(z, k):
+    """Return the index of the highest score but that of class `k`."""
+    best = 1 if k == 0 else 0
+    for j in range(z.shape[0]):
+        if j != k and z[j] > z[best]:
+            best = j
+    return best
+
+
+@jit
+def _sign(x):
+    return ONE if x > ZERO else (-ONE if x < ZERO else ZERO)

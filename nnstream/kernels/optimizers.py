@@ -1,0 +1,116 @@
+"""One step of each optimiser over a flat slice of parameters, in float32.
+
+The algorithms with their papers stand in `nnstream.optimizers`, one file each. `slots` holds `SLOTS[code]`
+arrays as long as `params`, one after the other. Moving averages below `_FLUSH` become 0: a unit that has died
+would otherwise leave denormal numbers behind, and those are a hundred times as slow.
+"""
+
+import numpy as np
+
+from nnstream.kernels._jit import jit
+from nnstream.kernels.elementary import ONE, ZERO
+
+SGD, MOMENTUM, NESTEROV, ADAGRAD, RMSPROP, ADAM, NADAM, AMSGRAD, FTRL, COCOB = range(10)
+SLOTS = (0, 1, 1, 1, 1, 2, 2, 3, 2, 5)
+
+_FLUSH = np.float32(1e-30)
+_COCOB_ALPHA = np.float32(100.0)
+
+
+@jit
+def update(code, params, grad, slots, rate, beta1, beta2, epsilon, l1, l2, powers):
+    """Move `params` against `grad`. `powers` (float64) holds beta1^t and beta2^t of the steps so far."""
+    n = params.shape[0]
+    if code == SGD:
+        for p in range(n):
+            params[p] -= rate * grad[p]
+    elif code == MOMENTUM:
+        for p in range(n):
+            v = _flush(beta1 * slots[p] + grad[p])
+            slots[p] = v
+            params[p] -= rate * v
+    elif code == NESTEROV:
+        for p in range(n):
+            v = _flush(beta1 * slots[p] + grad[p])
+            slots[p] = v
+            params[p] -= rate * (grad[p] + beta1 * v)
+    elif code == ADAGRAD:
+        for p in range(n):
+            slots[p] += grad[p] * grad[p]
+            params[p] -= rate * grad[p] / (np.sqrt(slots[p]) + epsilon)
+    elif code == RMSPROP:
+        for p in range(n):
+            v = _flush(beta2 * slots[p] + (ONE - beta2) * grad[p] * grad[p])
+            slots[p] = v
+            params[p] -= rate * grad[p] / (np.sqrt(v) + epsilon)
+    elif code == ADAM or code == NADAM or code == AMSGRAD:  # noqa: PLR1714  # numba compiles no tuple search here
+        _adam_family(code, params, grad, slots, rate, beta1, beta2, epsilon, powers)
+    elif code == FTRL:
+        _ftrl(params, grad, slots, rate, beta1, l1, l2)
+    elif code == COCOB:
+        _cocob(params, grad, slots)
+
+
+@jit
+def _flush(v):
+    return v if abs(v) > _FLUSH else ZERO
+
+
+@jit
+def _adam_family(code, params, grad, slots, rate, beta1, beta2, epsilon, powers):
+    n = params.shape[0]
+    powers[0] *= beta1
+    powers[1] *= beta2
+    scale1 = np.float32(1.0 / (1.0 - powers[0]))
+    scale2 = np.float32(1.0 / (1.0 - powers[1]))
+    m, v = slots[:n], slots[n : 2 * n]
+    if code == ADAM:
+        for p in range(n):
+            m[p] = _flush(beta1 * m[p] + (ONE - beta1) * grad[p])
+            v[p] = _flush(beta2 * v[p] + (ONE - beta2) * grad[p] * grad[p])
+            params[p] -= rate * (m[p] * scale1) / (np.sqrt(v[p] * scale2) + epsilon)
+    elif code == NADAM:
+        scale1_next = np.float32(1.0 / (1.0 - powers[0] * beta1))
+        for p in range(n):
+            m[p] = _flush(beta1 * m[p] + (ONE - beta1) * grad[p])
+            v[p] = _flush(beta2 * v[p] + (ONE - beta2) * grad[p] * grad[p])
+            ahead = beta1 * m[p] * scale1_next + (ONE - beta1) * grad[p] * scale1
+            params[p] -= rate * ahead / (np.sqrt(v[p] * scale2) + epsilon)
+    else:
+        top = slots[2 * n : 3 * n]
+        for p in range(n):
+            m[p] = _flush(beta1 * m[p] + (ONE - beta1) * grad[p])
+            v[p] = _flush(beta2 * v[p] + (ONE - beta2) * grad[p] * grad[p])
+            top[p] = max(top[p], v[p])
+            params[p] -= rate * (m[p] * scale1) / (np.sqrt(top[p] * scale2) + epsilon)
+
+
+@jit
+def _ftrl(params, grad, slots, rate, beta, l1, l2):
+    n = params.shape[0]
+    z, squares = slots[:n], slots[n : 2 * n]
+    for p in range(n):
+        g = grad[p]
+        before = np.sqrt(squares[p])
+        squares[p] += g * g
+        after = np.sqrt(squares[p])
+        z[p] += g - (after - before) / rate * params[p]
+        shrunk = max(abs(z[p]) - l1, ZERO)
+        signed = shrunk if z[p] < ZERO else -shrunk
+        params[p] = signed / ((beta + after) / rate + l2)
+
+
+@jit
+def _cocob(params, grad, slots):
+    n = params.shape[0]
+    start, scale, total = slots[:n], slots[n : 2 * n], slots[2 * n : 3 * n]
+    reward, theta = slots[3 * n : 4 * n], slots[4 * n : 5 * n]
+    for p in range(n):
+        g = -grad[p]
+        scale[p] = max(scale[p], abs(g))
+        total[p] += abs(g)
+        reward[p] = max(reward[p] + (params[p] - start[p]) * g, ZERO)
+        theta[p] += g
+        floor = max(total[p] + scale[p], _COCOB_ALPHA * scale[p])
+        if scale[p] > ZERO:
+            params[p] = start[p] + theta[p] / (scale[p] * floor) * (scale[p] + reward[p])

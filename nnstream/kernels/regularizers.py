@@ -1,0 +1,54 @@
+"""What is done to gradients and weights besides the optimiser's step, in float32."""
+
+import numpy as np
+
+from nnstream.kernels._jit import jit
+from nnstream.kernels.dense import dot
+from nnstream.kernels.elementary import ONE, ZERO, random_uniform
+
+
+@jit
+def penalise(weights, grad, l1, l2):
+    """Add the gradient of l1 |w| + l2 w² / 2."""
+    for p in range(weights.shape[0]):
+        w = weights[p]
+        grad[p] += l2 * w + (l1 if w > ZERO else (-l1 if w < ZERO else ZERO))
+
+
+@jit
+def clip_by_value(grad, limit):
+    """Cut every component to [-limit, limit]."""
+    for p in range(grad.shape[0]):
+        grad[p] = min(max(grad[p], -limit), limit)
+
+
+@jit
+def clip_by_norm(grad, limit):
+    """Scale the whole gradient down to Euclidean length `limit` when it is longer."""
+    norm = np.sqrt(dot(grad, grad))
+    if norm > limit:
+        factor = limit / norm
+        for p in range(grad.shape[0]):
+            grad[p] *= factor
+
+
+@jit
+def limit_norms(weights, fan_in, fan_out, limit):
+    """Scale the incoming weights of each unit down to Euclidean length `limit` when they are longer."""
+    for j in range(fan_out):
+        total = ZERO
+        for i in range(fan_in):
+            total += weights[i * fan_out + j] * weights[i * fan_out + j]
+        norm = np.sqrt(total)
+        if norm > limit:
+            factor = limit / norm
+            for i in range(fan_in):
+                weights[i * fan_out + j] *= factor
+
+
+@jit
+def draw_mask(mask, rate, seed, sample, first_unit):
+    """Write an inverted-dropout mask: 0 with probability `rate`, else 1 / (1 - rate)."""
+    keep = ONE / (ONE - rate)
+    for j in range(mask.shape[0]):
+        mask[j] = ZERO if random_uniform(seed, sample, first_unit + j) < rate else keep

@@ -1,0 +1,187 @@
+"""The compiled step: walk a block of samples in order, predict each, then learn it.
+
+One compiled function serves every set of networks of every shape; `nnstream.kernels.layout` names the columns of
+its tables. A block cut anywhere gives the same bits (the log order is the learning order).
+"""
+
+import numpy as np
+
+from nnstream.kernels import layout as at
+from nnstream.kernels._jit import jit
+from nnstream.kernels.activations import activate, multiply_by_derivative
+from nnstream.kernels.dense import backward_inputs, backward_weights, forward
+from nnstream.kernels.elementary import ONE, ZERO
+from nnstream.kernels.losses import gradient, link, loss
+from nnstream.kernels.optimizers import update
+from nnstream.kernels.regularizers import clip_by_norm, clip_by_value, draw_mask, limit_norms, penalise
+from nnstream.kernels.schedules import rate_factor
+
+_NEGLIGIBLE = np.float32(1e-8)
+
+
+@jit
+def predict_then_learn(
+    X, Y, has_label, weight, members, layers, hyper, params, slots, grad, powers, clocks, scratch, outputs, losses
+):
+    """Predict every row of `X` and, where it has a label, learn it before the next row is predicted.
+
+    Args:
+        X: float32 (n, fan_in), the encoded samples in log order.
+        Y: float32 (n, targets): a class index, a 0/1 per label, or regression targets.
+        has_label: bool (n,). Rows without a label are predicted and not learned.
+        weight: float32 (n,), a factor on each sample's gradient.
+        members: int64 (m, MEMBER_COLUMNS), one row a network.
+        layers: int64 (sum of layer counts, LAYER_COLUMNS).
+        hyper: float32 (m, HYPER_COLUMNS).
+        params: float32 (sum of parameter counts,), changed in place; so are the next four.
+        slots: float32, the optimisers' state.
+        grad: float32 like `params`, the gradient of an unfinished mini-batch.
+        powers: float64 (m, 2), beta1^t and beta2^t.
+        clocks: int64 (m, CLOCK_COLUMNS).
+        scratch: float32 (4, units of the largest network), overwritten.
+        outputs: float32 (m, n, fan_out of the last layers), written.
+        losses: float32 (m, n), written; NaN where a row has no label.
+    """
+    for m in range(members.shape[0]):
+        first = members[m, at.FIRST_LAYER]
+        own_layers = layers[first : first + members[m, at.LAYER_COUNT]]
+        start = members[m, at.PARAM_START]
+        stop = start + members[m, at.PARAM_COUNT]
+        _walk(
+            X, Y, has_label, weight, members[m], own_layers, hyper[m],
+            params[start:stop], slots[members[m, at.SLOT_START] :], grad[start:stop], powers[m], clocks[m],
+            scratch, outputs[m], losses[m],
+        )  # fmt: skip
+
+
+@jit
+def _walk(X, Y, has_label, weight, member, layers, hyper, params, slots, grad, powers, clock, scratch, outputs, losses):
+    units = 0
+    for k in range(layers.shape[0]):
+        units += layers[k, at.FAN_OUT]
+    z, a, delta, mask = scratch[0, :units], scratch[1, :units], scratch[2, :units], scratch[3, :units]
+    last = units - layers[-1, at.FAN_OUT]
+    dropout = hyper[at.DROPOUT]
+    code, shape = member[at.LOSS], hyper[at.LOSS_SHAPE]
+    for i in range(X.shape[0]):
+        _forward(X[i], layers, params, z, a, mask, False)
+        link(code, z[last:], outputs[i])
+        if not has_label[i]:
+            losses[i] = np.float32(np.nan)
+            continue
+        losses[i] = loss(code, shape, z[last:], Y[i])
+        out = outputs[i]
+        if dropout > ZERO:
+            draw_mask(mask[:last], dropout, member[at.SEED], clock[at.SAMPLES], 0)
+            _forward(X[i], layers, params, z, a, mask, True)
+            out = a[last:]
+            link(code, z[last:], out)
+        gradient(code, shape, z[last:], out, Y[i], delta[last:])
+        clock[at.SAMPLES] += 1
+        if not _scale_delta(delta[last:], weight[i]):
+            clock[at.SKIPPED] += 1
+            continue
+        _backward(X[i], layers, params, z, a, mask, dropout > ZERO, delta, grad, clock[at.PENDING] > 0)
+        clock[at.PENDING] += 1
+        if clock[at.PENDING] == member[at.BATCH_SIZE]:
+            _step(member, layers, hyper, params, slots, grad, powers, clock)
+
+
+@jit
+def _forward(x, layers, params, z, a, mask, use_mask):
+    start = 0
+    for k in range(layers.shape[0]):
+        fan_out = layers[k, at.FAN_OUT]
+        w, b = layers[k, at.WEIGHTS], layers[k, at.BIASES]
+        stop = start + fan_out
+        forward(x, params[w:b], params[b : b + fan_out], z[start:stop])
+        if k + 1 < layers.shape[0]:
+            activate(layers[k, at.ACTIVATION], z[start:stop], a[start:stop])
+            if use_mask:
+                for j in range(start, stop):
+                    a[j] *= mask[j]
+        x = a[start:stop]
+        start = stop
+
+
+@jit
+def _scale_delta(delta, weight):
+    """Multiply by the sample's weight; return whether all is finite.
+
+    A gradient below `_NEGLIGIBLE` becomes 0: it teaches nothing, and its products would be denormal numbers,
+    which are a hundred times as slow.
+    """
+    finite = True
+    for j in range(delta.shape[0]):
+        d = delta[j] * weight
+        finite = finite and np.isfinite(d)
+        delta[j] = d if abs(d) > _NEGLIGIBLE else ZERO
+    return finite
+
+
+@jit
+def _backward(x0, layers, params, z, a, mask, use_mask, delta, grad, accumulate):
+    stop = z.shape[0]
+    for k in range(layers.shape[0] - 1, -1, -1):
+        fan_in, fan_out = layers[k, at.FAN_IN], layers[k, at.FAN_OUT]
+        w, b = layers[k, at.WEIGHTS], layers[k, at.BIASES]
+        start = stop - fan_out
+        below = start - fan_in
+        x = x0 if k == 0 else a[below:start]
+        backward_weights(x, delta[start:stop], grad[w:b], grad[b : b + fan_out], accumulate)
+        if k > 0:
+            backward_inputs(params[w:b], delta[start:stop], delta[below:start])
+            _activation_gradient(layers[k - 1, at.ACTIVATION], z, a, mask, use_mask, delta, below, start)
+        stop = start
+
+
+@jit
+def _activation_gradient(code, z, a, mask, use_mask, delta, start, stop):
+    if use_mask:
+        for j in range(start, stop):
+            delta[j] *= mask[j]
+            a[j] = a[j] / mask[j] if mask[j] > ZERO else ZERO
+    multiply_by_derivative(code, z[start:stop], a[start:stop], delta[start:stop])
+
+
+@jit
+def _step(member, layers, hyper, params, slots, grad, powers, clock):
+    """Take one optimiser step with the gradient gathered so far."""
+    pending = clock[at.PENDING]
+    clock[at.PENDING] = 0
+    if pending > 1:
+        share = ONE / np.float32(pending)
+        for p in range(grad.shape[0]):
+            grad[p] *= share
+    if hyper[at.CLIP_VALUE] > ZERO:
+        clip_by_value(grad, hyper[at.CLIP_VALUE])
+    if hyper[at.CLIP_NORM] > ZERO:
+        clip_by_norm(grad, hyper[at.CLIP_NORM])
+    s = at.SCHEDULE_START
+    rate = hyper[at.LEARNING_RATE] * rate_factor(
+        member[at.SCHEDULE], hyper[s], hyper[s + 1], hyper[s + 2], clock[at.STEPS]
+    )
+    _regularise(layers, hyper, params, grad, rate)
+    update(
+        member[at.OPTIMIZER], params, grad, slots, rate,
+        hyper[at.BETA1], hyper[at.BETA2], hyper[at.EPSILON], hyper[at.L1], hyper[at.L2], powers,
+    )  # fmt: skip
+    if hyper[at.MAX_NORM] > ZERO:
+        for k in range(layers.shape[0]):
+            w, b = layers[k, at.WEIGHTS], layers[k, at.BIASES]
+            limit_norms(params[w:b], layers[k, at.FAN_IN], layers[k, at.FAN_OUT], hyper[at.MAX_NORM])
+    clock[at.STEPS] += 1
+
+
+@jit
+def _regularise(layers, hyper, params, grad, rate):
+    """Apply penalties and decoupled weight decay to the weights, never to the biases."""
+    l1, l2, decay = hyper[at.L1], hyper[at.L2], hyper[at.WEIGHT_DECAY]
+    if l1 == ZERO and l2 == ZERO and decay == ZERO:
+        return
+    for k in range(layers.shape[0]):
+        w, b = layers[k, at.WEIGHTS], layers[k, at.BIASES]
+        penalise(params[w:b], grad[w:b], l1, l2)
+        if decay > ZERO:
+            for p in range(w, b):
+                params[p] -= rate * decay * params[p]
