@@ -36,6 +36,8 @@ _STAMP = _fingerprint()
 
 def jit(function: Callable[..., Any]) -> Any:
     """Compile `function` under the project's one policy (see the module docstring)."""
-    dispatcher = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=False, _nrt=False, forceinline=True)(function)
+    dispatcher = numba.njit(
+        cache=True, nogil=True, error_model="numpy", fastmath=False, _nrt=False, forceinline=True
+    )(function)
     dispatcher._cache._cache_file._source_stamp = _STAMP  # noqa: SLF001  # numba has no public hook for this
     return dispatcher

@@ -4,6 +4,7 @@ import numpy as np
 
 from nnstream.kernels._jit import jit
 from nnstream.kernels.elementary import HALF, ONE, ZERO, exp, normal_cdf, sigmoid, softplus, tanh
+from nnstream.kernels.types import Vector
 
 IDENTITY, STEP, SIGMOID, TANH, RELU, LEAKY_RELU, ELU, GELU, SOFTPLUS = range(9)
 
@@ -12,7 +13,7 @@ _INV_SQRT_2PI = np.float32(0.3989422804014327)
 
 
 @jit
-def activate(code, z, a):
+def activate(code: int, z: Vector, a: Vector) -> None:
     """Write the activation of each pre-activation `z[j]` to `a[j]`."""
     n = z.shape[0]
     if code == RELU:
@@ -45,7 +46,7 @@ def activate(code, z, a):
 
 
 @jit
-def multiply_by_derivative(code, z, a, delta):
+def multiply_by_derivative(code: int, z: Vector, a: Vector, delta: Vector) -> None:
     """Multiply `delta[j]` by the derivative of the activation at `z[j]`; `a[j]` is the activation there.
 
     The derivative of the step is taken as 0: no gradient passes it, and only the perceptron rule trains it.

@@ -6,10 +6,11 @@ over a row cannot be avoided (`dot`), it is split into eight fixed lanes: anothe
 
 from nnstream.kernels._jit import jit
 from nnstream.kernels.elementary import ZERO
+from nnstream.kernels.types import Scalar, Vector
 
 
 @jit
-def dot(a, b):
+def dot(a: Vector, b: Vector) -> Scalar:
     """Return the sum of `a[i] * b[i]`, in eight interleaved partial sums that are added pairwise."""
     n = a.shape[0]
     s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = ZERO
@@ -29,7 +30,7 @@ def dot(a, b):
 
 
 @jit
-def forward(x, weights, biases, z):
+def forward(x: Vector, weights: Vector, biases: Vector, z: Vector) -> None:
     """Write z = x W + b. A zero input costs nothing: one-hot and hashed categories are mostly zeros."""
     fan_out = z.shape[0]
     if fan_out == 1:
@@ -46,7 +47,7 @@ def forward(x, weights, biases, z):
 
 
 @jit
-def backward_weights(x, delta, gradient, bias_gradient, accumulate):
+def backward_weights(x: Vector, delta: Vector, gradient: Vector, bias_gradient: Vector, accumulate: bool) -> None:
     """Write (or add) the outer product of `x` and `delta`, and `delta` itself for the biases."""
     fan_out = delta.shape[0]
     if accumulate:
@@ -66,7 +67,7 @@ def backward_weights(x, delta, gradient, bias_gradient, accumulate):
 
 
 @jit
-def backward_inputs(weights, delta, input_delta):
+def backward_inputs(weights: Vector, delta: Vector, input_delta: Vector) -> None:
     """Write delta W^T: the derivative of the loss by the layer's inputs."""
     fan_out = delta.shape[0]
     if fan_out == 1:

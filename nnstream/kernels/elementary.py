@@ -8,9 +8,12 @@ Source of the polynomials: Cephes Mathematical Library (S. Moshier), expf.c and 
 (1964), 7.1.26.
 """
 
+from typing import Any
+
 import numpy as np
 
 from nnstream.kernels._jit import jit
+from nnstream.kernels.types import Scalar
 
 _LOG2E = np.float32(1.44269504088896341)
 _LN2_HIGH = np.float32(0.693359375)
@@ -26,7 +29,7 @@ TWO = np.float32(2.0)
 
 
 @jit
-def exp(x):
+def exp(x: Scalar) -> Scalar:
     """Return e^x for a float32 `x`; clamped to [e^-87, e^88], so never 0 and never Inf."""
     x = min(max(x, _EXP_MIN), _EXP_MAX)
     n = np.floor(_LOG2E * x + HALF)
@@ -44,7 +47,7 @@ def exp(x):
 
 
 @jit
-def log(x):
+def log(x: Scalar) -> Scalar:
     """Return ln(x) for a positive float32 `x`; anything below the smallest normal number counts as that."""
     bits = np.float32(max(x, _TINY)).view(np.int32)
     e = np.float32((bits >> np.int32(23)) - np.int32(126))
@@ -71,14 +74,14 @@ def log(x):
 
 
 @jit
-def sigmoid(x):
+def sigmoid(x: Scalar) -> Scalar:
     """Return 1 / (1 + e^-x)."""
     return ONE / (ONE + exp(-x))
 
 
 @jit
-def tanh(x):
-    """Return tanh(x) = sign(x) (1 - 2 / (e^2|x| + 1)); a short series near 0, where that cancels."""
+def tanh(x: Scalar) -> Scalar:
+    """Return the hyperbolic tangent, sign(x) (1 - 2 / (e^2|x| + 1)); a short series near 0, where that cancels."""
     a = abs(x)
     z = x * x
     small = x + x * z * (
@@ -91,13 +94,13 @@ def tanh(x):
 
 
 @jit
-def softplus(x):
+def softplus(x: Scalar) -> Scalar:
     """Return ln(1 + e^x), without overflow: max(x, 0) + ln(1 + e^-|x|)."""
     return max(x, ZERO) + log(ONE + exp(-abs(x)))
 
 
 @jit
-def normal_cdf(x):
+def normal_cdf(x: Scalar) -> Scalar:
     """Return the standard normal distribution function at `x`; absolute error below 3e-7."""
     a = abs(x) * _SQRT_HALF
     t = ONE / (ONE + np.float32(0.3275911) * a)
@@ -111,7 +114,7 @@ def normal_cdf(x):
 
 
 @jit
-def random_bits(seed, step, index):
+def random_bits(seed: int, step: int, index: int) -> Any:
     """Return 64 random bits that depend on nothing but the three numbers (SplitMix64, Steele et al. 2014).
 
     A counter-based generator has no state to save: dropout and replay after a crash draw the same numbers.
@@ -124,6 +127,6 @@ def random_bits(seed, step, index):
 
 
 @jit
-def random_uniform(seed, step, index):
+def random_uniform(seed: int, step: int, index: int) -> Scalar:
     """Return a float32 in [0, 1) with 24 random bits; see `random_bits`."""
     return np.float32(random_bits(seed, step, index) >> np.uint64(40)) * np.float32(5.9604644775390625e-08)

@@ -4,7 +4,7 @@ A table of members (one row a network), a table of layers (one row a layer, all 
 other) and a table of hyper-parameters (one row a network) describe any set of networks to one compiled step.
 """
 
-# members: int64
+# Columns of the members' table (int64).
 FIRST_LAYER = 0
 LAYER_COUNT = 1
 PARAM_START = 2
@@ -17,7 +17,7 @@ SEED = 8
 BATCH_SIZE = 9
 MEMBER_COLUMNS = 10
 
-# layers: int64; weights and biases are offsets into the flat parameter vector
+# Columns of the layers' table (int64); weights and biases are offsets into the flat parameter vector
 FAN_IN = 0
 FAN_OUT = 1
 ACTIVATION = 2
@@ -25,7 +25,7 @@ WEIGHTS = 3
 BIASES = 4
 LAYER_COLUMNS = 5
 
-# hyper-parameters: float32
+# Columns of the hyper-parameters' table (float32).
 LEARNING_RATE = 0
 BETA1 = 1
 BETA2 = 2
@@ -41,7 +41,7 @@ LOSS_SHAPE = 11
 SCHEDULE_START = 12  # first of three numbers whose meaning depends on the schedule
 HYPER_COLUMNS = 15
 
-# clocks: int64
+# Columns of the clocks' table (int64).
 STEPS = 0  # optimiser steps taken
 SAMPLES = 1  # samples learned
 PENDING = 2  # samples in the unfinished mini-batch

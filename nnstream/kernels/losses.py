@@ -2,12 +2,13 @@
 
 from nnstream.kernels._jit import jit
 from nnstream.kernels.elementary import ONE, TWO, ZERO, exp, log
+from nnstream.kernels.types import Scalar, Vector
 
 LOG, CROSS_ENTROPY, SQUARED, ABSOLUTE, HUBER, QUANTILE, HINGE, PERCEPTRON = range(8)
 
 
 @jit
-def link(code, z, out):
+def link(code: int, z: Vector, out: Vector) -> None:
     """Write the prediction that belongs to the scores `z`: probabilities, a sign, or the scores themselves."""
     n = z.shape[0]
     if code == LOG:
@@ -33,7 +34,7 @@ def link(code, z, out):
 
 
 @jit
-def loss(code, shape, z, y):
+def loss(code: int, shape: Scalar, z: Vector, y: Vector) -> Scalar:
     """Return the loss of the scores `z` against the target `y`, summed over the outputs."""
     n = z.shape[0]
     total = ZERO
@@ -73,7 +74,7 @@ def loss(code, shape, z, y):
 
 
 @jit
-def gradient(code, shape, z, out, y, delta):
+def gradient(code: int, shape: Scalar, z: Vector, out: Vector, y: Vector, delta: Vector) -> None:
     """Write the derivative of the loss by each score `z[j]` to `delta[j]`; `out` is what `link` gave."""
     n = z.shape[0]
     if code == LOG:
@@ -104,7 +105,7 @@ def gradient(code, shape, z, out, y, delta):
 
 
 @jit
-def _hinge_gradient(z, y, delta):
+def _hinge_gradient(z: Vector, y: Vector, delta: Vector) -> None:
     if z.shape[0] == 1:
         t = TWO * y[0] - ONE
         delta[0] = -t if t * z[0] < ONE else ZERO
@@ -119,7 +120,7 @@ def _hinge_gradient(z, y, delta):
 
 
 @jit
-def _rival(z, k):
+def _rival(z: Vector, k: int) -> int:
     """Return the index of the highest score but that of class `k`."""
     best = 1 if k == 0 else 0
     for j in range(z.shape[0]):
@@ -129,5 +130,5 @@ def _rival(z, k):
 
 
 @jit
-def _sign(x):
+def _sign(x: Scalar) -> Scalar:
     return ONE if x > ZERO else (-ONE if x < ZERO else ZERO)

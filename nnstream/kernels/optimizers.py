@@ -9,6 +9,7 @@ import numpy as np
 
 from nnstream.kernels._jit import jit
 from nnstream.kernels.elementary import ONE, ZERO
+from nnstream.kernels.types import Doubles, Scalar, Vector
 
 SGD, MOMENTUM, NESTEROV, ADAGRAD, RMSPROP, ADAM, NADAM, AMSGRAD, FTRL, COCOB = range(10)
 SLOTS = (0, 1, 1, 1, 1, 2, 2, 3, 2, 5)
@@ -18,7 +19,19 @@ _COCOB_ALPHA = np.float32(100.0)
 
 
 @jit
-def update(code, params, grad, slots, rate, beta1, beta2, epsilon, l1, l2, powers):
+def update(
+    code: int,
+    params: Vector,
+    grad: Vector,
+    slots: Vector,
+    rate: Scalar,
+    beta1: Scalar,
+    beta2: Scalar,
+    epsilon: Scalar,
+    l1: Scalar,
+    l2: Scalar,
+    powers: Doubles,
+) -> None:
     """Move `params` against `grad`. `powers` (float64) holds beta1^t and beta2^t of the steps so far."""
     n = params.shape[0]
     if code == SGD:
@@ -43,7 +56,7 @@ def update(code, params, grad, slots, rate, beta1, beta2, epsilon, l1, l2, power
             v = _flush(beta2 * slots[p] + (ONE - beta2) * grad[p] * grad[p])
             slots[p] = v
             params[p] -= rate * grad[p] / (np.sqrt(v) + epsilon)
-    elif code == ADAM or code == NADAM or code == AMSGRAD:  # noqa: PLR1714  # numba compiles no tuple search here
+    elif ADAM <= code <= AMSGRAD:
         _adam_family(code, params, grad, slots, rate, beta1, beta2, epsilon, powers)
     elif code == FTRL:
         _ftrl(params, grad, slots, rate, beta1, l1, l2)
@@ -52,12 +65,22 @@ def update(code, params, grad, slots, rate, beta1, beta2, epsilon, l1, l2, power
 
 
 @jit
-def _flush(v):
+def _flush(v: Scalar) -> Scalar:
     return v if abs(v) > _FLUSH else ZERO
 
 
 @jit
-def _adam_family(code, params, grad, slots, rate, beta1, beta2, epsilon, powers):
+def _adam_family(
+    code: int,
+    params: Vector,
+    grad: Vector,
+    slots: Vector,
+    rate: Scalar,
+    beta1: Scalar,
+    beta2: Scalar,
+    epsilon: Scalar,
+    powers: Doubles,
+) -> None:
     n = params.shape[0]
     powers[0] *= beta1
     powers[1] *= beta2
@@ -86,7 +109,7 @@ def _adam_family(code, params, grad, slots, rate, beta1, beta2, epsilon, powers)
 
 
 @jit
-def _ftrl(params, grad, slots, rate, beta, l1, l2):
+def _ftrl(params: Vector, grad: Vector, slots: Vector, rate: Scalar, beta: Scalar, l1: Scalar, l2: Scalar) -> None:
     n = params.shape[0]
     z, squares = slots[:n], slots[n : 2 * n]
     for p in range(n):
@@ -101,7 +124,7 @@ def _ftrl(params, grad, slots, rate, beta, l1, l2):
 
 
 @jit
-def _cocob(params, grad, slots):
+def _cocob(params: Vector, grad: Vector, slots: Vector) -> None:
     n = params.shape[0]
     start, scale, total = slots[:n], slots[n : 2 * n], slots[2 * n : 3 * n]
     reward, theta = slots[3 * n : 4 * n], slots[4 * n : 5 * n]

@@ -5,10 +5,11 @@ import numpy as np
 from nnstream.kernels._jit import jit
 from nnstream.kernels.dense import dot
 from nnstream.kernels.elementary import ONE, ZERO, random_uniform
+from nnstream.kernels.types import Scalar, Vector
 
 
 @jit
-def penalise(weights, grad, l1, l2):
+def penalise(weights: Vector, grad: Vector, l1: Scalar, l2: Scalar) -> None:
     """Add the gradient of l1 |w| + l2 w² / 2."""
     for p in range(weights.shape[0]):
         w = weights[p]
@@ -16,14 +17,14 @@ def penalise(weights, grad, l1, l2):
 
 
 @jit
-def clip_by_value(grad, limit):
+def clip_by_value(grad: Vector, limit: Scalar) -> None:
     """Cut every component to [-limit, limit]."""
     for p in range(grad.shape[0]):
         grad[p] = min(max(grad[p], -limit), limit)
 
 
 @jit
-def clip_by_norm(grad, limit):
+def clip_by_norm(grad: Vector, limit: Scalar) -> None:
     """Scale the whole gradient down to Euclidean length `limit` when it is longer."""
     norm = np.sqrt(dot(grad, grad))
     if norm > limit:
@@ -33,7 +34,7 @@ def clip_by_norm(grad, limit):
 
 
 @jit
-def limit_norms(weights, fan_in, fan_out, limit):
+def limit_norms(weights: Vector, fan_in: int, fan_out: int, limit: Scalar) -> None:
     """Scale the incoming weights of each unit down to Euclidean length `limit` when they are longer."""
     for j in range(fan_out):
         total = ZERO
@@ -47,7 +48,7 @@ def limit_norms(weights, fan_in, fan_out, limit):
 
 
 @jit
-def draw_mask(mask, rate, seed, sample, first_unit):
+def draw_mask(mask: Vector, rate: Scalar, seed: int, sample: int, first_unit: int) -> None:
     """Write an inverted-dropout mask: 0 with probability `rate`, else 1 / (1 - rate)."""
     keep = ONE / (ONE - rate)
     for j in range(mask.shape[0]):

@@ -6,12 +6,13 @@ import numpy as np
 
 from nnstream.kernels._jit import jit
 from nnstream.kernels.elementary import HALF, ONE, ZERO, exp
+from nnstream.kernels.types import Scalar
 
 CONSTANT, STEP_DECAY, INVERSE_TIME, EXPONENTIAL, COSINE = range(5)
 
 
 @jit
-def rate_factor(code, a, b, warmup, step):
+def rate_factor(code: int, a: Scalar, b: Scalar, warmup: Scalar, step: int) -> Scalar:
     """Return the factor on the learning rate at optimiser step `step` (0 is the first)."""
     t = np.float32(step)
     factor = ONE

@@ -15,14 +15,29 @@ from nnstream.kernels.losses import gradient, link, loss
 from nnstream.kernels.optimizers import update
 from nnstream.kernels.regularizers import clip_by_norm, clip_by_value, draw_mask, limit_norms, penalise
 from nnstream.kernels.schedules import rate_factor
+from nnstream.kernels.types import Cube, Doubles, Flags, Matrix, Scalar, Table, Vector
 
 _NEGLIGIBLE = np.float32(1e-8)
 
 
 @jit
 def predict_then_learn(
-    X, Y, has_label, weight, members, layers, hyper, params, slots, grad, powers, clocks, scratch, outputs, losses
-):
+    X: Matrix,
+    Y: Matrix,
+    has_label: Flags,
+    weight: Vector,
+    members: Table,
+    layers: Table,
+    hyper: Matrix,
+    params: Vector,
+    slots: Vector,
+    grad: Vector,
+    powers: Doubles,
+    clocks: Table,
+    scratch: Matrix,
+    outputs: Cube,
+    losses: Matrix,
+) -> None:
     """Predict every row of `X` and, where it has a label, learn it before the next row is predicted.
 
     Args:
@@ -55,7 +70,23 @@ def predict_then_learn(
 
 
 @jit
-def _walk(X, Y, has_label, weight, member, layers, hyper, params, slots, grad, powers, clock, scratch, outputs, losses):
+def _walk(
+    X: Matrix,
+    Y: Matrix,
+    has_label: Flags,
+    weight: Vector,
+    member: Table,
+    layers: Table,
+    hyper: Vector,
+    params: Vector,
+    slots: Vector,
+    grad: Vector,
+    powers: Doubles,
+    clock: Table,
+    scratch: Matrix,
+    outputs: Matrix,
+    losses: Vector,
+) -> None:
     units = 0
     for k in range(layers.shape[0]):
         units += layers[k, at.FAN_OUT]
@@ -88,7 +119,7 @@ def _walk(X, Y, has_label, weight, member, layers, hyper, params, slots, grad, p
 
 
 @jit
-def _forward(x, layers, params, z, a, mask, use_mask):
+def _forward(x: Vector, layers: Table, params: Vector, z: Vector, a: Vector, mask: Vector, use_mask: bool) -> None:
     start = 0
     for k in range(layers.shape[0]):
         fan_out = layers[k, at.FAN_OUT]
@@ -105,7 +136,7 @@ def _forward(x, layers, params, z, a, mask, use_mask):
 
 
 @jit
-def _scale_delta(delta, weight):
+def _scale_delta(delta: Vector, weight: Vector) -> bool:
     """Multiply by the sample's weight; return whether all is finite.
 
     A gradient below `_NEGLIGIBLE` becomes 0: it teaches nothing, and its products would be denormal numbers,
@@ -120,7 +151,18 @@ def _scale_delta(delta, weight):
 
 
 @jit
-def _backward(x0, layers, params, z, a, mask, use_mask, delta, grad, accumulate):
+def _backward(
+    x0: Vector,
+    layers: Table,
+    params: Vector,
+    z: Vector,
+    a: Vector,
+    mask: Vector,
+    use_mask: bool,
+    delta: Vector,
+    grad: Vector,
+    accumulate: bool,
+) -> None:
     stop = z.shape[0]
     for k in range(layers.shape[0] - 1, -1, -1):
         fan_in, fan_out = layers[k, at.FAN_IN], layers[k, at.FAN_OUT]
@@ -136,7 +178,9 @@ def _backward(x0, layers, params, z, a, mask, use_mask, delta, grad, accumulate)
 
 
 @jit
-def _activation_gradient(code, z, a, mask, use_mask, delta, start, stop):
+def _activation_gradient(
+    code: int, z: Vector, a: Vector, mask: Vector, use_mask: bool, delta: Vector, start: int, stop: int
+) -> None:
     if use_mask:
         for j in range(start, stop):
             delta[j] *= mask[j]
@@ -145,7 +189,16 @@ def _activation_gradient(code, z, a, mask, use_mask, delta, start, stop):
 
 
 @jit
-def _step(member, layers, hyper, params, slots, grad, powers, clock):
+def _step(
+    member: Table,
+    layers: Table,
+    hyper: Vector,
+    params: Vector,
+    slots: Vector,
+    grad: Vector,
+    powers: Doubles,
+    clock: Table,
+) -> None:
     """Take one optimiser step with the gradient gathered so far."""
     pending = clock[at.PENDING]
     clock[at.PENDING] = 0
@@ -174,7 +227,7 @@ def _step(member, layers, hyper, params, slots, grad, powers, clock):
 
 
 @jit
-def _regularise(layers, hyper, params, grad, rate):
+def _regularise(layers: Table, hyper: Vector, params: Vector, grad: Vector, rate: Scalar) -> None:
     """Apply penalties and decoupled weight decay to the weights, never to the biases."""
     l1, l2, decay = hyper[at.L1], hyper[at.L2], hyper[at.WEIGHT_DECAY]
     if l1 == ZERO and l2 == ZERO and decay == ZERO:

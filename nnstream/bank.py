@@ -1,0 +1,201 @@
+"""Many networks in one set of flat arrays, stepped by one compiled call.
+
+All parameters lie in one float32 vector, network after network, layer after layer: weights (fan_in, fan_out) row
+by row, then biases. Optimiser slots lie alike. A single network is a bank of one; an ensemble is a bank of many.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from nnstream import growth
+from nnstream.activations import Activation
+from nnstream.errors import SpecError
+from nnstream.initializers import draw
+from nnstream.kernels import layout as at
+from nnstream.kernels.step import predict_then_learn
+from nnstream.losses import Loss
+from nnstream.spec import NetworkSpec
+
+Array = npt.NDArray[Any]
+# An array of another layout, or a read-only one, is another type to numba, and would be compiled for anew.
+_COMPILED: Final = ("C", "A", "W")
+STATE = ("params", "slots", "grad", "powers", "clocks")
+
+
+class Bank:
+    """The state of several networks with the same inputs and outputs, and the step over them.
+
+    Args:
+        specs: one a network; inputs and outputs must agree.
+
+    Attributes:
+        params: float32 (total parameters,).
+        slots: float32 (total optimiser state,).
+        grad: float32 like `params`: the gradient of an unfinished mini-batch.
+        powers: float64 (networks, 2): β1^t and β2^t.
+        clocks: int64 (networks, CLOCK_COLUMNS): see `nnstream.kernels.layout`.
+    """
+
+    def __init__(self, specs: Sequence[NetworkSpec]) -> None:
+        if len({(spec.inputs, spec.outputs) for spec in specs}) != 1:
+            raise SpecError("the networks of a bank must agree in inputs and outputs, and there must be at least one")
+        self.specs = tuple(specs)
+        self._describe()
+        self.params = np.concatenate([initial_params(spec) for spec in specs])
+        self.slots = np.concatenate(
+            [spec.optimizer.initial_slots(self.params[self.span(m)]).ravel() for m, spec in enumerate(self.specs)]
+        )
+        self.grad = np.zeros_like(self.params)
+        self.powers = np.ones((len(specs), 2), np.float64)
+        self.clocks = np.zeros((len(specs), at.CLOCK_COLUMNS), np.int64)
+
+    def _describe(self) -> None:
+        """Lay the networks out in the tables that the compiled step reads."""
+        members: list[tuple[int, ...]] = []
+        layers: list[tuple[int, ...]] = []
+        hyper: list[tuple[float, ...]] = []
+        start = slot = 0
+        for spec in self.specs:
+            numbers, reg = spec.optimizer.numbers(), spec.regularization
+            members.append(
+                (len(layers), len(spec.sizes) - 1, start, spec.parameter_count, slot, spec.optimizer.code,
+                 Loss.of(spec.loss), spec.schedule.code, spec.seed, spec.batch_size)
+            )  # fmt: skip
+            layers += _layer_rows(spec)
+            hyper.append(
+                (numbers.learning_rate, numbers.beta1, numbers.beta2, numbers.epsilon, reg.l1, reg.l2,
+                 numbers.weight_decay, reg.dropout, reg.max_norm, reg.clip_value, reg.clip_norm, spec.loss_shape,
+                 *spec.schedule.numbers())
+            )  # fmt: skip
+            start += spec.parameter_count
+            slot += spec.parameter_count * spec.optimizer.slot_count
+        self._members = np.array(members, np.int64)
+        self._layers = np.array(layers, np.int64)
+        self._hyper = np.array(hyper, np.float32)
+        self._scratch = np.empty((4, max(sum(spec.sizes[1:]) for spec in self.specs)), np.float32)
+
+    def span(self, m: int) -> slice:
+        """Return where the parameters of network `m` lie in `params`."""
+        start = int(self._members[m, at.PARAM_START])
+        return slice(start, start + self.specs[m].parameter_count)
+
+    def slot_span(self, m: int) -> slice:
+        """Return where the optimiser state of network `m` lies in `slots`."""
+        start = int(self._members[m, at.SLOT_START])
+        return slice(start, start + self.specs[m].parameter_count * self.specs[m].optimizer.slot_count)
+
+    def predict_then_learn(
+        self, X: Array, Y: Array, has_label: Array, weight: Array | None = None
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Predict each row, then learn it where it has a label, strictly in order.
+
+        Args:
+            X: float32 (n, inputs).
+            Y: float32 (n, targets): a class index for cross_entropy, otherwise one target an output.
+            has_label: bool (n,).
+            weight: float32 (n,), a factor on each sample's gradient; None is 1.
+
+        Returns:
+            Outputs, float32 (networks, n, outputs), each made before its row was learned; and losses, float32
+            (networks, n), NaN where there is no label.
+
+        Raises:
+            SpecError: an array has another shape; the message says which and how.
+        """
+        n = len(X)
+        X, Y = self._checked("X", X, (n, self.specs[0].inputs)), self._checked("Y", Y, (n, self._targets))
+        flags = np.require(has_label, np.bool_, _COMPILED)
+        weights = np.ones(n, np.float32) if weight is None else self._checked("weight", weight, (n,))
+        outputs = np.empty((len(self.specs), n, self.specs[0].outputs), np.float32)
+        losses = np.empty((len(self.specs), n), np.float32)
+        predict_then_learn(
+            X, Y, flags, weights, self._members, self._layers, self._hyper, self.params, self.slots,
+            self.grad, self.powers, self.clocks, self._scratch, outputs, losses,
+        )  # fmt: skip
+        return outputs, losses
+
+    def predict(self, X: Array) -> npt.NDArray[np.float32]:
+        """Return the outputs for each row of `X`, float32 (networks, n, outputs), and learn nothing."""
+        n = len(X)
+        return self.predict_then_learn(X, np.zeros((n, self._targets), np.float32), np.zeros(n, np.bool_))[0]
+
+    @property
+    def _targets(self) -> int:
+        indexed = Loss.of(self.specs[0].loss) in (Loss.CROSS_ENTROPY, Loss.HINGE)
+        return 1 if indexed else self.specs[0].outputs
+
+    @staticmethod
+    def _checked(name: str, array: Array, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+        array = np.require(array, np.float32, _COMPILED)
+        if array.shape != shape:
+            raise SpecError(f"{name} must have the shape {shape}, not {array.shape}")
+        return array
+
+    def resize(self, inputs: int, outputs: int, loss: str) -> None:
+        """Widen all networks; old weights and their optimiser state stay as they are.
+
+        New input rows get the initial weights they would have had; new output columns start at 0. Going from one
+        `log` output to `cross_entropy` keeps the function: the old column becomes that of class 1, class 0 gets
+        zeros, and softmax(0, z) is sigmoid(z).
+        """
+        old, old_params, old_slots, old_grad = self.specs, self.params, self.slots, self.grad
+        spans = [(self.span(m), self.slot_span(m)) for m in range(len(old))]
+        self.specs = tuple(spec.resized(inputs, outputs, loss) for spec in old)
+        self._describe()
+        params, slots, grad = [], [], []
+        for before, after, (span, slot_span) in zip(old, self.specs, spans, strict=True):
+            kept = growth.positions(before, after)
+            fresh = growth.fresh_params(before, after)
+            fresh[kept] = old_params[span]
+            state = after.optimizer.initial_slots(fresh)
+            state[:, kept] = old_slots[slot_span].reshape(-1, before.parameter_count)
+            gathered = np.zeros_like(fresh)
+            gathered[kept] = old_grad[span]
+            params.append(fresh)
+            slots.append(state.ravel())
+            grad.append(gathered)
+        self.params, self.slots, self.grad = (np.concatenate(parts) for parts in (params, slots, grad))
+
+    def state(self) -> dict[str, Array]:
+        """Return the arrays that, with the specs, are everything there is to know; not copies."""
+        return {name: getattr(self, name) for name in STATE}
+
+    def restore(self, arrays: dict[str, Array]) -> None:
+        """Take over arrays that `state` gave.
+
+        Raises:
+            SpecError: an array has another shape or dtype than this bank's; the message names it.
+        """
+        for name, own in self.state().items():
+            given = arrays[name]
+            if given.shape != own.shape or given.dtype != own.dtype:
+                raise SpecError(
+                    f"{name} is {given.dtype}{list(given.shape)}, but this network needs {own.dtype}{list(own.shape)}"
+                )
+        for name in STATE:
+            setattr(self, name, arrays[name].copy())
+
+
+def initial_params(spec: NetworkSpec) -> npt.NDArray[np.float32]:
+    """Return float32 (parameter_count,): initial weights, biases 0."""
+    parts = []
+    for k, (fan_in, fan_out) in enumerate(pairwise(spec.sizes)):
+        parts.append(draw(spec.initializer_of(k), spec.seed, k, range(fan_in), fan_in, fan_out).ravel())
+        parts.append(np.zeros(fan_out, np.float32))
+    return np.concatenate(parts)
+
+
+def _layer_rows(spec: NetworkSpec) -> list[tuple[int, int, int, int, int]]:
+    rows = []
+    weights = 0
+    for k, (fan_in, fan_out) in enumerate(pairwise(spec.sizes)):
+        hidden = k < len(spec.hidden)
+        activation = Activation.of(spec.activation) if hidden else Activation.IDENTITY
+        biases = weights + fan_in * fan_out
+        rows.append((fan_in, fan_out, int(activation), weights, biases))
+        weights = biases + fan_out
+    return rows

@@ -1,0 +1,116 @@
+"""One network: named views into its flat parameter vector, forward, and the online step."""
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nnstream.bank import Bank
+from nnstream.errors import SpecError
+from nnstream.kernels import layout as at
+from nnstream.spec import NetworkSpec
+
+Floats = npt.NDArray[np.float32]
+
+
+class Network:
+    """A fully connected network that learns one sample at a time.
+
+    Example:
+        >>> import numpy as np
+        >>> net = Network(NetworkSpec(inputs=2, hidden=(8,), activation="tanh", seed=1))
+        >>> X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]] * 2000, np.float32)
+        >>> y = np.array([0, 1, 1, 0] * 2000, np.float32)
+        >>> probabilities, losses = net.predict_then_learn(X, y)
+        >>> bool(losses[-100:].max() < 0.1 < losses[:100].mean())
+        True
+    """
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        self._bank = Bank([spec])
+
+    @property
+    def spec(self) -> NetworkSpec:
+        """Return what the network is."""
+        return self._bank.specs[0]
+
+    @property
+    def params(self) -> Floats:
+        """Return float32 (parameter_count,): all weights and biases; writing here changes the network."""
+        return self._bank.params
+
+    @property
+    def samples_learned(self) -> int:
+        """Return how many samples the network has learned."""
+        return int(self._bank.clocks[0, at.SAMPLES])
+
+    def layers(self) -> list[tuple[Floats, Floats]]:
+        """Return for each layer its weights (fan_in, fan_out) and biases (fan_out,), as views into `params`."""
+        views = []
+        start = 0
+        for fan_in, fan_out in pairwise(self.spec.sizes):
+            weights = self.params[start : start + fan_in * fan_out].reshape(fan_in, fan_out)
+            start += fan_in * fan_out
+            views.append((weights, self.params[start : start + fan_out]))
+            start += fan_out
+        return views
+
+    def predict(self, X: npt.ArrayLike) -> Floats:
+        """Return float32 (n, outputs): the predictions for the rows of `X` (n, inputs)."""
+        outputs: Floats = self._bank.predict(_rows(X))[0]
+        return outputs
+
+    def predict_then_learn(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        has_label: npt.ArrayLike | None = None,
+        weight: npt.ArrayLike | None = None,
+    ) -> tuple[Floats, Floats]:
+        """Predict each row, then take one step of gradient descent on it, strictly in order.
+
+        Cutting a block anywhere gives the same bits.
+
+        Args:
+            X: (n, inputs).
+            y: (n,) or (n, targets): a class index for cross_entropy, otherwise one target an output.
+            has_label: bool (n,); rows without a label are predicted only. None: all have one.
+            weight: (n,), a factor on each sample's gradient.
+
+        Returns:
+            Predictions, float32 (n, outputs), each made before its row was learned; and losses, float32 (n,), NaN
+            where there was no label.
+
+        Raises:
+            SpecError: an array has another shape than this.
+        """
+        rows = _rows(X)
+        targets = np.asarray(y, np.float32)
+        targets = targets[:, None] if targets.ndim == 1 else targets
+        flags = np.ones(len(rows), np.bool_) if has_label is None else np.asarray(has_label, np.bool_)
+        weights = None if weight is None else np.asarray(weight, np.float32)
+        outputs, losses = self._bank.predict_then_learn(rows, targets, flags, weights)
+        return outputs[0], losses[0]
+
+    def resize(self, inputs: int, outputs: int) -> None:
+        """Widen the network; see `Bank.resize`."""
+        if inputs < self.spec.inputs or outputs < self.spec.outputs:
+            raise SpecError(
+                f"a network can only grow: it has {self.spec.inputs} inputs and {self.spec.outputs} outputs, "
+                f"not more than {inputs} and {outputs}"
+            )
+        self._bank.resize(inputs, outputs, self.spec.loss)
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the arrays that, with the spec, are everything there is to know; not copies."""
+        return self._bank.state()
+
+    def restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
+        """Take over arrays that `state` gave; raises SpecError where a shape or dtype differs."""
+        self._bank.restore(arrays)
+
+
+def _rows(X: npt.ArrayLike) -> Floats:
+    rows = np.asarray(X, np.float32)
+    return rows[None, :] if rows.ndim == 1 else rows

@@ -1,0 +1,86 @@
+"""What a network is, before it has weights."""
+
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+from nnstream.activations import Activation
+from nnstream.errors import SpecError
+from nnstream.initializers import INITIALIZERS
+from nnstream.losses import Loss
+from nnstream.optimizers import SGD, Optimizer
+from nnstream.regularizers import Regularization
+from nnstream.schedules import Constant, Schedule
+
+_SUITED = {Activation.TANH: "glorot", Activation.SIGMOID: "glorot"}
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """A fully connected network and how it learns.
+
+    Args:
+        inputs: number of input values.
+        outputs: number of output units; the loss says what they mean (see `nnstream.losses`).
+        hidden: units of each hidden layer, from the input on; () is a linear model.
+        activation: of the hidden layers, by name (see `nnstream.activations`).
+        loss: by name (see `nnstream.losses`).
+        loss_shape: Huber's δ or the quantile τ; other losses ignore it.
+        optimizer: how the parameters move.
+        schedule: how the learning rate changes with the steps.
+        regularization: penalties, dropout, norms, clipping.
+        initializer: by name (see `nnstream.initializers`); None takes what suits the activation.
+        batch_size: samples whose mean gradient makes one step; 1 is stochastic gradient descent.
+        seed: of the initial weights and of dropout.
+
+    Raises:
+        SpecError: a value that cannot be, with what would be right.
+    """
+
+    inputs: int
+    outputs: int = 1
+    hidden: tuple[int, ...] = (32,)
+    activation: str = "relu"
+    loss: str = "log"
+    loss_shape: float = 1.0
+    optimizer: Optimizer = field(default_factory=SGD)
+    schedule: Schedule = field(default_factory=Constant)
+    regularization: Regularization = field(default_factory=Regularization)
+    initializer: str | None = None
+    batch_size: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        Activation.of(self.activation)
+        if self.inputs < 0 or self.outputs < 1 or any(units < 1 for units in self.hidden):
+            raise SpecError(
+                f"a network needs inputs >= 0, outputs >= 1 and hidden layers of at least one unit, "
+                f"not {self.inputs}, {self.outputs}, {self.hidden}"
+            )
+        if Loss.of(self.loss) is Loss.CROSS_ENTROPY and self.outputs < 2:  # noqa: PLR2004
+            raise SpecError("cross_entropy needs one output a class, so at least 2; for two classes log is enough")
+        if self.initializer is not None and self.initializer not in INITIALIZERS:
+            raise SpecError(f"initializer {self.initializer!r} is unknown; choose one of: {', '.join(INITIALIZERS)}")
+        if self.batch_size < 1:
+            raise SpecError(f"batch_size must be at least 1, not {self.batch_size}")
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Return the number of values between the layers, inputs and outputs included."""
+        return (self.inputs, *self.hidden, self.outputs)
+
+    @property
+    def parameter_count(self) -> int:
+        """Return the number of weights and biases."""
+        return sum((a + 1) * b for a, b in pairwise(self.sizes))
+
+    def initializer_of(self, layer: int) -> str:
+        """Return the initialiser of a layer (0 is the first): what suits the activation that follows it."""
+        if self.initializer is not None:
+            return self.initializer
+        if layer == len(self.hidden):
+            return "lecun"
+        return _SUITED.get(Activation.of(self.activation), "he")
+
+    def resized(self, inputs: int, outputs: int, loss: str) -> "NetworkSpec":
+        """Return the same network with other inputs and outputs."""
+        return replace(self, inputs=inputs, outputs=outputs, loss=loss)
