@@ -73,25 +73,31 @@ def link(kind: Loss, z: Floats) -> Floats:
 
 def value(kind: Loss, z: Floats, y: Floats, shape: float = 1.0) -> float:
     """Return the loss of the scores `z` (k,) against the target `y`; `shape` is Huber's δ or the quantile τ."""
-    r = z - y if kind not in (Loss.CROSS_ENTROPY, Loss.HINGE) else z
     match kind:
         case Loss.LOG:
             return float(np.sum(np.logaddexp(0, z) - y * z))
         case Loss.CROSS_ENTROPY:
             return float(np.logaddexp.reduce(z) - z[int(y[0])])
-        case Loss.SQUARED:
-            return float(np.sum(r * r))
-        case Loss.ABSOLUTE:
-            return float(np.sum(np.abs(r)))
-        case Loss.HUBER:
-            a = np.abs(r)
-            return float(np.sum(np.where(a <= shape, r * r, shape * (2 * a - shape))))
-        case Loss.QUANTILE:
-            return float(np.sum(np.maximum(-shape * r, (1 - shape) * r)))
         case Loss.HINGE:
             return float(max(0.0, 1 - _margin(z, y)))
-        case _:
+        case Loss.PERCEPTRON:
             return float(np.sum(np.maximum(0, -(2 * y - 1) * z)))
+        case _:
+            return float(np.sum(residual_loss(kind, z - y, shape)))
+
+
+def residual_loss(kind: Loss, r: Floats, shape: float = 1.0) -> Floats:
+    """Return a regression loss of each residual `r` (prediction - target)."""
+    match kind:
+        case Loss.ABSOLUTE:
+            return np.abs(r)
+        case Loss.HUBER:
+            a = np.abs(r)
+            return np.where(a <= shape, r * r, shape * (2 * a - shape))
+        case Loss.QUANTILE:
+            return np.maximum(-shape * r, (1 - shape) * r)
+        case _:
+            return r * r
 
 
 def gradient(kind: Loss, z: Floats, y: Floats, shape: float = 1.0) -> Floats:

@@ -93,14 +93,18 @@ class Network:
         outputs, losses = self._bank.predict_then_learn(rows, targets, flags, weights)
         return outputs[0], losses[0]
 
-    def resize(self, inputs: int, outputs: int) -> None:
-        """Widen the network; see `Bank.resize`."""
+    def resize(self, inputs: int, outputs: int, loss: str | None = None) -> None:
+        """Widen the network, and change its loss where one is given; see `Bank.resize`.
+
+        Raises:
+            SpecError: it would have to shrink.
+        """
         if inputs < self.spec.inputs or outputs < self.spec.outputs:
             raise SpecError(
                 f"a network can only grow: it has {self.spec.inputs} inputs and {self.spec.outputs} outputs, "
                 f"not more than {inputs} and {outputs}"
             )
-        self._bank.resize(inputs, outputs, self.spec.loss)
+        self._bank.resize(inputs, outputs, loss or self.spec.loss)
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays that, with the spec, are everything there is to know; not copies."""

@@ -1,0 +1,293 @@
+"""Event features (a dict) to a float32 vector, and the running statistics that takes.
+
+Numbers are standardised with the mean and standard deviation of the values so far, categories become one column
+a value, lists become one column an element. A name or category value that was never seen adds columns at the
+end; whatever is missing is 0, which is the mean of a standardised number.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nnstream.errors import FeatureError, SpecError
+from nnstream.kernels.scaling import standardise
+from nnstream.schema import Feature, FeatureSpec, category_text, infer
+
+Row = Mapping[str, Any]
+_NUMBERS = frozenset({float, int, bool, type(None), np.float64, np.float32, np.int64, np.int32, np.bool_})
+_STATISTICS = ("count", "mean", "variance")
+
+
+class Encoder:
+    """Turns feature dicts into rows of a float32 matrix whose width grows with what is seen.
+
+    Args:
+        schema: feature specs by name. Names that are not in it are ignored. None infers a spec from the first
+            value under each name.
+        clip: largest absolute standardised value.
+        memory: how many values the running statistics look back; infinity takes all alike.
+    """
+
+    def __init__(
+        self, schema: Mapping[str, FeatureSpec] | None = None, *, clip: float = 5.0, memory: float = float("inf")
+    ) -> None:
+        if clip <= 0 or memory < 2:  # noqa: PLR2004  # a spread needs two values
+            raise SpecError(f"clip must be positive and memory at least 2, not {clip} and {memory}")
+        self.schema = dict(schema) if schema is not None else None
+        self.clip = clip
+        self.memory = memory
+        self.width = 0
+        self._features: dict[str, Feature] = {}
+        self._number_columns = np.zeros(0, np.int64)
+        self._statistics = {name: np.zeros(0, np.float64) for name in _STATISTICS}
+        self._relayout()
+        for name, spec in (self.schema or {}).items():
+            self._add(name, spec)
+
+    @property
+    def column_names(self) -> list[str]:
+        """Return a name for each column: the feature, with its value or index in brackets."""
+        names = [""] * self.width
+        for feature in self._features.values():
+            if feature.spec.kind == "number":
+                names[self._number_columns[feature.first_number]] = feature.name
+            elif feature.spec.kind == "vector":
+                for i in range(feature.spec.size):
+                    names[self._number_columns[feature.first_number + i]] = f"{feature.name}[{i}]"
+            for value, column in feature.columns.items():
+                names[column] = f"{feature.name}={value}"
+            for i, column in enumerate(feature.bucket_columns):
+                names[column] = f"{feature.name}#{i}"
+        return names
+
+    def segments(
+        self, rows: Sequence[Row], refused: dict[int, str]
+    ) -> Iterator[tuple[list[int], npt.NDArray[np.float32]]]:
+        """Encode rows in order, moving the statistics; a segment ends where the width grows.
+
+        Args:
+            rows: feature dicts in log order.
+            refused: filled with the index and the problem of each row that cannot be encoded; such a row changes
+                nothing.
+
+        Yields:
+            The indices of the rows of a segment, and float32 (rows in the segment, width).
+        """
+        if self._plain(rows):
+            yield list(range(len(rows))), self._encode(rows, learn=True)
+            return
+        pending: list[int] = []
+        for i, row in enumerate(rows):
+            problem = self.problem(row)
+            if problem is not None:
+                refused[i] = problem
+                continue
+            if self._needs_growth(row):
+                if pending:
+                    yield pending, self._encode([rows[k] for k in pending], learn=True)
+                    pending = []
+                self._admit(row)
+            pending.append(i)
+        if pending:
+            yield pending, self._encode([rows[k] for k in pending], learn=True)
+
+    def encode(self, rows: Sequence[Row]) -> npt.NDArray[np.float32]:
+        """Return float32 (n, width) with today's statistics and columns; changes nothing.
+
+        Unknown names and category values are left out.
+        """
+        return self._encode(rows, learn=False)
+
+    def problem(self, row: Row) -> str | None:
+        """Return what keeps this row from being encoded, naming the feature; None when nothing does."""
+        for name, value in row.items():
+            feature = self._features.get(name)
+            try:
+                if feature is not None:
+                    _check(feature, value)
+                elif self.schema is None and value is not None:
+                    _check(Feature(name, infer(name, value)), value)
+            except FeatureError as error:
+                return str(error)
+        return None
+
+    def _plain(self, rows: Sequence[Row]) -> bool:
+        """Return whether all rows consist of exactly the known numbers, so that none can have a problem."""
+        if not self._all_numbers or not rows:
+            return False
+        try:
+            types = set(map(type, chain.from_iterable(map(self._values, rows))))
+        except KeyError:
+            return False
+        return types <= {float, int} and max(map(len, rows)) == len(self._features)
+
+    # -- growth
+
+    def _needs_growth(self, row: Row) -> bool:
+        if self.schema is None and not row.keys() <= self._features.keys():
+            return any(value is not None and name not in self._features for name, value in row.items())
+        for feature in self._categories:
+            value = row.get(feature.name)
+            if value is not None and feature.column_of(category_text(value)) < 0:
+                return True
+        return False
+
+    def _admit(self, row: Row) -> None:
+        """Add the columns this row needs."""
+        for name, value in row.items():
+            if value is None:
+                continue
+            if name not in self._features:
+                if self.schema is not None:
+                    continue
+                self._add(name, infer(name, value))
+            feature = self._features[name]
+            if feature.spec.kind == "category" and feature.column_of(category_text(value)) < 0:
+                self._add_category(feature, category_text(value))
+
+    def _add(self, name: str, spec: FeatureSpec) -> None:
+        feature = Feature(name, spec)
+        self._features[name] = feature
+        if spec.kind in ("number", "vector"):
+            size = spec.size if spec.kind == "vector" else 1
+            feature.first_number = len(self._number_columns)
+            new = np.arange(self.width, self.width + size)
+            self._number_columns = np.concatenate([self._number_columns, new])
+            for key, array in self._statistics.items():
+                self._statistics[key] = np.concatenate([array, np.zeros(size)])
+            self.width += size
+        elif spec.kind == "hashed":
+            self._add_buckets(feature)
+        self._relayout()
+
+    def _add_category(self, feature: Feature, value: str) -> None:
+        if len(feature.columns) < feature.spec.max_categories:
+            feature.columns[value] = self.width
+            self.width += 1
+        else:
+            self._add_buckets(feature)
+
+    def _add_buckets(self, feature: Feature) -> None:
+        feature.bucket_columns = list(range(self.width, self.width + feature.spec.buckets))
+        self.width += feature.spec.buckets
+
+    def _relayout(self) -> None:
+        features = self._features.values()
+        self._numbers = [f for f in features if f.spec.kind == "number"]
+        self._vectors = [f for f in features if f.spec.kind == "vector"]
+        self._categories = [f for f in features if f.spec.kind in ("category", "hashed")]
+        self._all_numbers = len(self._numbers) == len(self._features) > 1
+        self._values: Callable[[Row], tuple[Any, ...]] = itemgetter(*self._features) if self._all_numbers else tuple
+
+    # -- encoding
+
+    def _encode(self, rows: Sequence[Row], *, learn: bool) -> npt.NDArray[np.float32]:
+        X = np.zeros((len(rows), self.width), np.float32)
+        standardise(
+            self._raw_numbers(rows),
+            self._number_columns,
+            learn,
+            *(self._statistics[name] for name in _STATISTICS),
+            self.memory,
+            np.float32(self.clip),
+            X,
+        )
+        for feature in self._categories:
+            for i, row in enumerate(rows):
+                value = row.get(feature.name)
+                if value is not None:
+                    column = feature.column_of(category_text(value))
+                    if column >= 0:
+                        X[i, column] = 1.0
+        return X
+
+    def _raw_numbers(self, rows: Sequence[Row]) -> npt.NDArray[np.float64]:
+        """Return float64 (n, numbers), NaN where a value is missing."""
+        if self._all_numbers:
+            try:
+                return np.array(list(map(self._values, rows)), np.float64).reshape(len(rows), -1)
+            except (KeyError, OverflowError):
+                pass
+        raw = np.full((len(rows), len(self._number_columns)), np.nan)
+        for feature in self._numbers:
+            raw[:, feature.first_number] = [_number(row.get(feature.name)) for row in rows]
+        for feature in self._vectors:
+            columns = slice(feature.first_number, feature.first_number + feature.spec.size)
+            for i, row in enumerate(rows):
+                value = row.get(feature.name)
+                if value is not None:
+                    raw[i, columns] = [_number(element) for element in value]
+        return raw
+
+    # -- state
+
+    def describe(self) -> dict[str, Any]:
+        """Return the layout, without the statistics, as JSON-ready data."""
+        return {
+            "clip": self.clip,
+            "memory": self.memory if np.isfinite(self.memory) else None,
+            "schema": None if self.schema is None else {name: vars(spec) for name, spec in self.schema.items()},
+            "width": self.width,
+            "features": [feature.describe() for feature in self._features.values()],
+        }
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the statistics and the column numbers; not copies."""
+        return {**self._statistics, "number_columns": self._number_columns}
+
+    @classmethod
+    def restored(cls, description: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> "Encoder":
+        """Return the encoder that `describe` and `state` were taken from."""
+        schema = description["schema"]
+        encoder = cls(
+            None if schema is None else {name: FeatureSpec(**spec) for name, spec in schema.items()},
+            clip=description["clip"],
+            memory=float("inf") if description["memory"] is None else description["memory"],
+        )
+        features = [Feature.from_description(data) for data in description["features"]]
+        encoder._features = {feature.name: feature for feature in features}
+        encoder.width = description["width"]
+        encoder._number_columns = arrays["number_columns"].astype(np.int64)
+        encoder._statistics = {name: arrays[name].astype(np.float64) for name in _STATISTICS}
+        encoder._relayout()
+        return encoder
+
+
+def _number(value: Any) -> float:
+    try:
+        return np.nan if value is None else float(value)
+    except OverflowError:
+        return np.inf if value > 0 else -np.inf
+
+
+def _check(feature: Feature, value: Any) -> None:
+    """Raise a FeatureError when the value is not what the feature is."""
+    if value is None:
+        return
+    kind = feature.spec.kind
+    where = f"features.{feature.name}"
+    if kind == "number" and not _is_number(value):
+        raise FeatureError(f"{where}: expected a number, got {_shown(value)}")
+    if kind in ("category", "hashed") and not isinstance(value, str | int | float | bool):
+        raise FeatureError(f"{where}: expected a category (a text), got {_shown(value)}")
+    if kind == "vector":
+        if isinstance(value, str | Mapping) or not hasattr(value, "__len__"):
+            raise FeatureError(f"{where}: expected a list of {feature.spec.size} numbers, got {_shown(value)}")
+        if len(value) != feature.spec.size:
+            raise FeatureError(f"{where}: expected {feature.spec.size} numbers, got {len(value)}")
+        for i, element in enumerate(value):
+            if not _is_number(element) and element is not None:
+                raise FeatureError(f"{where}[{i}]: expected a number, got {_shown(element)}")
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in _NUMBERS or (hasattr(value, "__float__") and not isinstance(value, str))
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return f"{type(value).__name__} {text[:40]}{'…' if len(text) > 40 else ''}"  # noqa: PLR2004

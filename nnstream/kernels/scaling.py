@@ -1,0 +1,102 @@
+"""Running standardisation in log order: update the statistics with a value, then scale it with them."""
+
+import numpy as np
+
+from nnstream.kernels._jit import jit
+from nnstream.kernels.types import Doubles, Flags, Matrix, Scalar, Table, Vector
+
+_LARGEST = 1e100  # squares of larger numbers leave float64
+_WARM = 30.0  # values before the spread is trusted
+_OUTLIER = 10.0  # standard deviations that one value may at most move the statistics by
+
+
+@jit
+def _move(x: float, j: int, count: Doubles, mean: Doubles, variance: Doubles, memory: float) -> None:
+    """Move the statistics of column j towards x (Welford 1962; exponential once `memory` values are in).
+
+    A value further away than `_OUTLIER` standard deviations counts as one that far: a single broken event can not
+    blind a column for a day, and a real shift is still followed.
+    """
+    x = min(max(x, -_LARGEST), _LARGEST)
+    if count[j] >= _WARM and variance[j] > 0.0:
+        reach = _OUTLIER * np.sqrt(variance[j])
+        x = min(max(x, mean[j] - reach), mean[j] + reach)
+    count[j] = min(count[j] + 1.0, memory)
+    distance = x - mean[j]
+    mean[j] += distance / count[j]
+    variance[j] += (distance * (x - mean[j]) - variance[j]) / count[j]
+
+
+@jit
+def standardise(
+    raw: Doubles,
+    columns: Table,
+    learn: bool,  # numba has no keyword-only arguments
+    count: Doubles,
+    mean: Doubles,
+    variance: Doubles,
+    memory: float,
+    clip: Scalar,
+    X: Matrix,
+) -> None:
+    """Write (x - mean) / standard deviation, clipped to [-clip, clip], row by row; 0 where a value is missing.
+
+    Args:
+        raw: float64 (n, m); NaN is a missing value.
+        columns: int64 (m,), the column of `X` for each column of `raw`.
+        learn: whether each row first moves the statistics.
+        count: float64 (m,), values seen (at most `memory`); changed in place, as the next two.
+        mean: float64 (m,).
+        variance: float64 (m,).
+        memory: how many values the statistics look back; inf for all.
+        clip: largest absolute scaled value.
+        X: float32 (n, width), written at `columns` only.
+    """
+    for i in range(raw.shape[0]):
+        for j in range(raw.shape[1]):
+            x = raw[i, j]
+            scaled = 0.0
+            if not np.isnan(x):
+                if learn:
+                    _move(x, j, count, mean, variance, memory)
+                if variance[j] > 0.0:
+                    x = min(max(x, -_LARGEST), _LARGEST)
+                    scaled = (x - mean[j]) / np.sqrt(variance[j])
+            X[i, columns[j]] = min(max(np.float32(scaled), -clip), clip)
+
+
+@jit
+def standardise_targets(
+    y: Doubles,
+    has_label: Flags,
+    count: Doubles,
+    mean: Doubles,
+    variance: Doubles,
+    memory: float,
+    centres: Doubles,
+    spreads: Doubles,
+    scaled: Vector,
+) -> None:
+    """Scale regression targets in log order, and say with which statistics each row is predicted.
+
+    Args:
+        y: float64 (n,).
+        has_label: bool (n,); rows without a label are neither scaled nor learned.
+        count: float64 (1,), changed in place, as the next two.
+        mean: float64 (1,).
+        variance: float64 (1,).
+        memory: how many values the statistics look back; inf for all.
+        centres: float64 (n,), written: the mean before this row's label was known.
+        spreads: float64 (n,), written: the standard deviation before this row's label was known.
+        scaled: float32 (n,), written: the target after its own label moved the statistics, within
+            ±`_OUTLIER`: a single broken label can not throw the weights away.
+    """
+    for i in range(y.shape[0]):
+        centres[i] = mean[0]
+        spreads[i] = np.sqrt(variance[0])
+        scaled[i] = np.float32(0.0)
+        if has_label[i]:
+            _move(y[i], 0, count, mean, variance, memory)
+            if variance[0] > 0.0:
+                standard = (y[i] - mean[0]) / np.sqrt(variance[0])
+                scaled[i] = np.float32(min(max(standard, -_OUTLIER), _OUTLIER))

@@ -1,0 +1,249 @@
+"""A model: encoder, labels and learner as one thing with one state, fed with events in log order.
+
+This is where "predict, then learn" meets what changes on the way: a feature or a class that was never seen. Such
+an event ends a segment; what grows, grows between two segments, so a block cut anywhere gives the same bits.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from nnstream.encoder import Encoder, Row
+from nnstream.errors import SpecError
+from nnstream.labels import Classes, Label, TargetScale, check_class, check_number
+from nnstream.losses import LARGEST_LOG_LOSS, Loss, residual_loss
+from nnstream.network import Network
+from nnstream.schema import FeatureSpec
+from nnstream.spec import NetworkSpec
+
+Array = npt.NDArray[Any]
+Task = Literal["classification", "regression"]
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What a model is, before it has seen anything.
+
+    Args:
+        task: `classification` (two or more classes) or `regression` (one number).
+        network: hidden layers, activation, optimiser and so on; its inputs, outputs and (for classification) loss
+            follow the stream.
+        classes: known from the start, in this order; further ones are added as they appear.
+        features: specs by name, other names ignored; None infers them from the stream.
+        memory: events that running means and spreads look back; infinity takes all alike.
+    """
+
+    task: Task = "classification"
+    network: NetworkSpec = field(default_factory=lambda: NetworkSpec(inputs=0))
+    classes: tuple[Label, ...] = ()
+    features: Mapping[str, FeatureSpec] | None = None
+    memory: float = float("inf")
+
+    def __post_init__(self) -> None:
+        if self.task == "regression" and self.classes:
+            raise SpecError("a regression has no classes; leave them out or choose the task classification")
+        for label in self.classes:
+            check_class(label)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Predictions of consecutive events made by networks of one shape.
+
+    Attributes:
+        rows: index of each event in the block.
+        outputs: classification: float32 (n, classes), probabilities; regression: float64 (n, 1), in the units of
+            the label.
+        classes: the class of each column; empty for regression and before the first label.
+    """
+
+    rows: list[int]
+    outputs: Array
+    classes: tuple[Label, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a block of events gave.
+
+    Attributes:
+        segments: the predictions, each made before its event was learned.
+        losses: float64 (n,), NaN where there was no label or nothing to predict with.
+        versions: int64 (n,), how many samples the model had learned when it predicted.
+        refused: index and reason of events that could not be encoded; they changed nothing.
+    """
+
+    segments: list[Segment]
+    losses: npt.NDArray[np.float64]
+    versions: npt.NDArray[np.int64]
+    refused: dict[int, str]
+
+    def predictions(self) -> list[Label | None]:
+        """Return the predicted class or number of each event, None where there is none."""
+        out: list[Label | None] = [None] * len(self.losses)
+        for segment in self.segments:
+            for i, prediction in zip(segment.rows, best(segment), strict=True):
+                out[i] = prediction
+        return out
+
+
+class Learner(Protocol):
+    """What a model needs of the thing that learns: `Network` is one."""
+
+    def predict(self, X: Array) -> npt.NDArray[np.float32]:
+        """Return float32 (n, outputs)."""
+
+    def predict_then_learn(self, X: Array, y: Array, has_label: Array) -> tuple[Array, Array]:
+        """Return outputs (n, outputs) and losses (n,), strictly in order."""
+
+    def resize(self, inputs: int, outputs: int, loss: str) -> None:
+        """Widen; what was learned stays."""
+
+    def state(self) -> dict[str, Array]:
+        """Return all arrays of state."""
+
+    def restore(self, arrays: dict[str, Array]) -> None:
+        """Take over what `state` gave."""
+
+
+class Model:
+    """A learner of one stream: dicts and labels in, predictions out.
+
+    Example:
+        >>> model = Model(ModelSpec())
+        >>> outcome = model.predict_then_learn([{"x": 1.0}, {"x": -1.0}], ["up", "down"])
+        >>> model.version, sorted(model.classes.known)
+        (2, ['down', 'up'])
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.spec = spec
+        self.version = 0
+        self.encoder = Encoder(spec.features, memory=spec.memory)
+        self.classes = Classes(spec.classes)
+        self.scale = TargetScale(spec.memory)
+        self.learner: Learner = Network(spec.network.resized(self.encoder.width, *self.output_shape))
+
+    @property
+    def output_shape(self) -> tuple[int, str]:
+        """Return how many outputs the stream so far needs, and the loss that goes with them."""
+        if self.spec.task == "classification":
+            return self.classes.outputs, self.classes.loss
+        loss = self.spec.network.loss
+        return 1, "squared" if loss in ("log", "cross_entropy") else loss
+
+    def check_label(self, label: Label) -> None:
+        """Raise a LabelError unless `label` (not None) fits the task."""
+        if self.spec.task == "classification":
+            check_class(label)
+        else:
+            check_number(label)
+
+    def predict_then_learn(self, rows: Sequence[Row], labels: Sequence[Label | None]) -> Outcome:
+        """Predict each event and learn it where it has a label, strictly in order.
+
+        Args:
+            rows: features of each event.
+            labels: its class or number; None where it is not known. They must have passed `check_label`.
+        """
+        outcome = Outcome([], np.full(len(rows), np.nan), np.zeros(len(rows), np.int64), {})
+        labelled = np.array([label is not None for label in labels], np.bool_)
+        for indices, X in self.encoder.segments(rows, outcome.refused):
+            self.learner.resize(self.encoder.width, *self.output_shape)
+            if self.spec.task == "regression":
+                self._regress(indices, X, labels, labelled, outcome)
+            else:
+                self._classify(indices, X, labels, labelled, outcome)
+        return outcome
+
+    def predict(self, rows: Sequence[Row]) -> Segment:
+        """Return the predictions of today's model for `rows`; nothing is learned, no statistic moves."""
+        outputs = self.learner.predict(self.encoder.encode(rows))
+        indices = list(range(len(rows)))
+        if self.spec.task == "regression":
+            return Segment(indices, self.scale.centre + outputs.astype(np.float64) * self.scale.spread, ())
+        return Segment(indices, self._probabilities(outputs), tuple(self.classes.known))
+
+    def _count(self, indices: list[int], labelled: Array, outcome: Outcome) -> Array:
+        """Note the version each event is predicted with; return which of them have a label."""
+        flags: Array = labelled[indices]
+        outcome.versions[indices] = self.version + np.cumsum(flags) - flags
+        self.version += int(flags.sum())
+        return flags
+
+    # -- classification
+
+    def _classify(
+        self, indices: list[int], X: Array, labels: Sequence[Label], labelled: Array, outcome: Outcome
+    ) -> None:
+        targets = np.zeros((len(indices), 1), np.float32)
+        start = 0
+        for position, i in enumerate(indices):
+            if labels[i] is None:
+                continue
+            target = self.classes.index(labels[i])
+            if target < 0:
+                self._classify_known(indices[start:position], X[start:position], targets[start:], labelled, outcome)
+                self._meet_class(i, X[position : position + 1], labels[i], outcome)
+                start = position + 1
+            else:
+                targets[position] = target
+        self._classify_known(indices[start:], X[start:], targets[start:], labelled, outcome)
+
+    def _classify_known(
+        self, indices: list[int], X: Array, targets: Array, labelled: Array, outcome: Outcome
+    ) -> None:
+        if not indices:
+            return
+        flags = self._count(indices, labelled, outcome)
+        outputs, losses = self.learner.predict_then_learn(X, targets[: len(indices)], flags)
+        outcome.losses[indices] = losses
+        outcome.segments.append(Segment(indices, self._probabilities(outputs), tuple(self.classes.known)))
+
+    def _meet_class(self, index: int, x: Array, label: Label, outcome: Outcome) -> None:
+        """Predict without knowing of the class, then make room for it and learn it."""
+        known = tuple(self.classes.known)
+        outcome.segments.append(Segment([index], self._probabilities(self.learner.predict(x)), known))
+        outcome.losses[index] = LARGEST_LOG_LOSS if known else np.nan
+        outcome.versions[index] = self.version
+        self.classes.add(label)
+        self.learner.resize(self.encoder.width, *self.output_shape)
+        target = np.full((1, 1), self.classes.index(label), np.float32)
+        self.learner.predict_then_learn(x, target, np.ones(1, np.bool_))
+        self.version += 1
+
+    def _probabilities(self, outputs: Array) -> Array:
+        """Return float32 (n, classes) from the learner's outputs."""
+        match len(self.classes.known):
+            case 0:
+                return outputs[:, :0]
+            case 1:
+                return np.ones_like(outputs)
+            case 2:
+                return np.concatenate([1 - outputs, outputs], axis=1)
+            case _:
+                return outputs
+
+    # -- regression
+
+    def _regress(
+        self, indices: list[int], X: Array, labels: Sequence[Label], labelled: Array, outcome: Outcome
+    ) -> None:
+        flags = self._count(indices, labelled, outcome)
+        y = np.array([np.nan if labels[i] is None else float(labels[i]) for i in indices], np.float64)
+        centres, spreads, scaled = self.scale.scale(y, flags)
+        outputs, _ = self.learner.predict_then_learn(X, scaled[:, None], flags)
+        values = centres + outputs[:, 0].astype(np.float64) * spreads
+        loss = residual_loss(Loss.of(self.output_shape[1]), values - y, self.spec.network.loss_shape)
+        outcome.losses[indices] = np.where(flags, loss, np.nan)
+        outcome.segments.append(Segment(indices, values[:, None], ()))
+
+
+def best(segment: Segment) -> list[Label | None]:
+    """Return each event's prediction: the most probable class (None before the first label), or the number."""
+    if not segment.classes:
+        return [None] * len(segment.rows) if segment.outputs.shape[1] == 0 else segment.outputs[:, 0].tolist()
+    return [segment.classes[k] for k in segment.outputs.argmax(axis=1).tolist()]
