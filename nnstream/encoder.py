@@ -102,6 +102,12 @@ class Encoder:
         """
         return self._encode(rows, learn=False)
 
+    def check(self, row: Row) -> None:
+        """Raise a FeatureError when this row cannot be encoded."""
+        problem = self.problem(row)
+        if problem is not None:
+            raise FeatureError(problem)
+
     def problem(self, row: Row) -> str | None:
         """Return what keeps this row from being encoded, naming the feature; None when nothing does."""
         for name, value in row.items():

@@ -90,14 +90,14 @@ def residual_loss(kind: Loss, r: Floats, shape: float = 1.0) -> Floats:
     """Return a regression loss of each residual `r` (prediction - target)."""
     match kind:
         case Loss.ABSOLUTE:
-            return np.abs(r)
+            return np.asarray(np.abs(r))
         case Loss.HUBER:
             a = np.abs(r)
-            return np.where(a <= shape, r * r, shape * (2 * a - shape))
+            return np.asarray(np.where(a <= shape, r * r, shape * (2 * a - shape)))
         case Loss.QUANTILE:
-            return np.maximum(-shape * r, (1 - shape) * r)
+            return np.asarray(np.maximum(-shape * r, (1 - shape) * r))
         case _:
-            return r * r
+            return np.asarray(r * r)
 
 
 def gradient(kind: Loss, z: Floats, y: Floats, shape: float = 1.0) -> Floats:

@@ -35,15 +35,19 @@ def describe_spec(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not np.isfinite(value) else value
 
 
-def dump(model: Model, extra: Mapping[str, Any] | None = None) -> bytes:
+def dump(
+    model: Model, extra: Mapping[str, Any] | None = None, extra_arrays: Mapping[str, Array] | None = None
+) -> bytes:
     """Return everything there is to know about a model, as bytes.
 
     Args:
         model: not changed.
         extra: JSON-ready data to keep beside it, given back by `load`.
+        extra_arrays: arrays to keep beside it, given back by `load`.
     """
     arrays = _prefixed("learner", model.learner.state())
     arrays |= _prefixed("encoder", model.encoder.state()) | _prefixed("scale", model.scale.state())
+    arrays |= _prefixed("extra", extra_arrays or {})
     header = {
         "format": FORMAT,
         "spec": describe_spec(model.spec),
@@ -58,8 +62,8 @@ def dump(model: Model, extra: Mapping[str, Any] | None = None) -> bytes:
     return bytes(safetensors.numpy.save(arrays, metadata))
 
 
-def load(data: bytes, spec: ModelSpec) -> tuple[Model, dict[str, Any]]:
-    """Return the model that `dump` wrote, and the extra data.
+def load(data: bytes, spec: ModelSpec) -> tuple[Model, dict[str, Any], dict[str, Array]]:
+    """Return the model that `dump` wrote, the extra data and the extra arrays.
 
     Args:
         data: what `dump` returned.
@@ -92,7 +96,7 @@ def load(data: bytes, spec: ModelSpec) -> tuple[Model, dict[str, Any]]:
     except (SpecError, KeyError) as error:
         raise SnapshotMismatchError(f"the snapshot does not fit the model it describes: {error}") from error
     model.version = header["version"]
-    return model, header["extra"]
+    return model, header["extra"], _unprefixed("extra", arrays)
 
 
 def _read(data: bytes) -> tuple[dict[str, Any], dict[str, Array]]:

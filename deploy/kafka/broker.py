@@ -1,9 +1,7 @@
 """A real Apache Kafka for the tests: one broker, one process, 127.0.0.1 only.
 
 Needs Java 17 and Maven on the PATH. The jars come from pom.xml beside this file, once, into
-``build/kafka-libs-<hash of the pom>``.
-
-Example::
+``build/kafka-libs-<hash of the pom>``. Then::
 
     with KafkaBroker(Path("/tmp/kafka")) as broker:
         print(broker.bootstrap_servers)  # 127.0.0.1:24711
@@ -15,6 +13,7 @@ By hand: ``python deploy/kafka/broker.py [--port PORT] [--data DIR]`` runs it un
 
 import argparse
 import base64
+import contextlib
 import hashlib
 import random
 import shutil
@@ -26,15 +25,15 @@ import tempfile
 import time
 import uuid
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import NoReturn, Self
+from types import TracebackType
+from typing import Self
 
 _HERE = Path(__file__).resolve().parent
 _POM = _HERE / "pom.xml"
 _BUILD = _HERE.parents[1] / "build"
 
-_START_TIMEOUT_SECONDS = 60.0
-_STOP_TIMEOUT_SECONDS = 30.0
+_START_TIMEOUT_SECONDS = 60
+_STOP_TIMEOUT_SECONDS = 30
 _POLL_SECONDS = 0.02
 _STARTED = "Kafka Server started"
 
@@ -103,17 +102,13 @@ class KafkaBroker:
         self._data_dir = data_dir.resolve()
         self._port = _free_port() if port is None else port
         self._controller_port = _free_port(other_than=self._port)
+        self._log_path = self._data_dir / "broker.log"
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def bootstrap_servers(self) -> str:
         """``127.0.0.1:PORT``, as every Kafka client wants it."""
         return f"127.0.0.1:{self._port}"
-
-    @property
-    def log_path(self) -> Path:
-        """What the broker printed, over all its starts."""
-        return self._data_dir / "broker.log"
 
     @property
     def is_running(self) -> bool:
@@ -165,7 +160,7 @@ class KafkaBroker:
             # "-" at the start of an id would look like an option; "_" is as good a base64 digit
             cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "_")
             _run(*java, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", settings)
-        with self.log_path.open("ab") as log:
+        with self._log_path.open("ab") as log:
             log_start = log.tell()
             # a session of its own: Ctrl-C in the terminal stops the tests, and those stop the broker
             self._process = subprocess.Popen(
@@ -191,7 +186,7 @@ class KafkaBroker:
             self._process.wait(_STOP_TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired as error:
             self.kill()
-            raise KafkaBrokerError(f"Kafka did not stop in time\n{self._log_tail()}") from error
+            raise KafkaBrokerError(f"Kafka did not stop in time\n{self.log_tail()}") from error
         self._process = None
 
     def kill(self) -> None:
@@ -200,6 +195,11 @@ class KafkaBroker:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def log_tail(self) -> str:
+        """Return the last lines of the log, for an error message."""
+        lines = self._log_path.read_text(errors="replace").splitlines()
+        return "\n".join([f"the end of {self._log_path}:", *lines[-30:]])
 
     def __enter__(self) -> Self:
         self.start()
@@ -220,34 +220,23 @@ class KafkaBroker:
 
     def _write_settings(self) -> Path:
         path = self._data_dir / "server.properties"
-        path.write_text(
-            _SERVER_PROPERTIES.format(
-                port=self._port, controller_port=self._controller_port, log_dir=self._data_dir / "logs"
-            )
-        )
+        ports = {"port": self._port, "controller_port": self._controller_port}
+        path.write_text(_SERVER_PROPERTIES.format(**ports, log_dir=self._data_dir / "logs"))
         return path
 
     def _wait_until_started(self, process: subprocess.Popen[bytes], log_start: int) -> None:
         deadline = time.monotonic() + _START_TIMEOUT_SECONDS
-        with self.log_path.open("rb") as log:
+        with self._log_path.open("rb") as log:
             while True:
                 died = process.poll() is not None  # before the read: then its last words are in the file
                 log.seek(log_start)
                 if _STARTED.encode() in log.read():
                     return
                 if died:
-                    raise KafkaBrokerError(
-                        f"Kafka ended with exit code {process.returncode}\n{self._log_tail()}"
-                    )
+                    raise KafkaBrokerError(f"Kafka ended with exit code {process.returncode}\n{self.log_tail()}")
                 if time.monotonic() > deadline:
-                    raise KafkaBrokerError(
-                        f"Kafka did not start within {_START_TIMEOUT_SECONDS:.0f} s\n{self._log_tail()}"
-                    )
+                    raise KafkaBrokerError(f"Kafka did not start in {_START_TIMEOUT_SECONDS} s\n{self.log_tail()}")
                 time.sleep(_POLL_SECONDS)
-
-    def _log_tail(self) -> str:
-        lines = self.log_path.read_text(errors="replace").splitlines()
-        return "\n".join([f"the end of {self.log_path}:", *lines[-30:]])
 
 
 def _run(*command: str | Path) -> None:
@@ -259,7 +248,8 @@ def _run(*command: str | Path) -> None:
 
 
 def _free_port(*, other_than: int | None = None) -> int:
-    for port in random.sample(_PORTS, k=100):
+    # the system's randomness: pytest-randomly seeds the other alike before every test
+    for port in random.SystemRandom().sample(_PORTS, k=100):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
@@ -280,19 +270,16 @@ def _main() -> None:
         print(KafkaBroker.install())
         return
 
-    def interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupt)
-    with tempfile.TemporaryDirectory(prefix="kafka-") as temporary:
-        try:
-            with KafkaBroker(arguments.data or Path(temporary), port=arguments.port) as broker:
-                print(broker.bootstrap_servers, flush=True)
-                while broker.is_running:
-                    time.sleep(0.2)
-                sys.exit(f"Kafka ended by itself; {broker.log_path} says why")
-        except KeyboardInterrupt:
-            pass
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        tempfile.TemporaryDirectory(prefix="kafka-") as temporary,
+        KafkaBroker(arguments.data or Path(temporary), port=arguments.port) as broker,
+    ):
+        print(broker.bootstrap_servers, flush=True)
+        while broker.is_running:
+            time.sleep(0.2)
+        sys.exit(f"Kafka ended by itself\n{broker.log_tail()}")
 
 
 if __name__ == "__main__":

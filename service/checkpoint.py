@@ -1,0 +1,69 @@
+"""Stage 8: the state of a partition, kept where a successor finds it.
+
+The commit protocol, in the order of `Worker.commit`:
+
+    1. Every partition with a checkpoint due writes it, named by the offset of the next event to process.
+    2. The publisher makes all predictions, dead letters and alerts so far durable.
+    3. The input offsets are committed; the offset of the newest checkpoint travels in their metadata.
+    4. Older checkpoints are removed.
+
+Recovery, in the order of `Task.recover`: read the committed offset and the checkpoint it names, load that
+checkpoint, replay the events between the two without publishing, go live. Learning is deterministic, so the state
+is then what it was. A crash between 1 and 3 leaves a checkpoint that no commit names: it is never used, because
+the events it has seen will be processed, and published, again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from nnstream import snapshot
+from nnstream.model import Model, ModelSpec
+from service.records import Partition
+
+
+class CheckpointStore(Protocol):
+    """Where checkpoints lie. Writing is atomic: a checkpoint is there whole, or not at all."""
+
+    def save(self, partition: Partition, offset: int, data: bytes) -> None:
+        """Store a checkpoint; one of the same offset is replaced."""
+
+    def offsets(self, partition: Partition) -> list[int]:
+        """Return the offsets of all checkpoints of a partition, newest first."""
+
+    def load(self, partition: Partition, offset: int) -> bytes:
+        """Return a checkpoint; raises CheckpointError when there is none."""
+
+    def delete(self, partition: Partition, offset: int) -> None:
+        """Remove a checkpoint."""
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What a checkpoint held.
+
+    Attributes:
+        model: as it was.
+        offset: of the next event to process.
+        monitor: what `Monitor.describe` gave.
+        arrays: what `Monitor.state` gave.
+    """
+
+    model: Model
+    offset: int
+    monitor: Mapping[str, Any]
+    arrays: Mapping[str, Any]
+
+
+def pack(
+    model: Model, partition: Partition, offset: int, monitor: Mapping[str, Any], arrays: Mapping[str, Any]
+) -> bytes:
+    """Return a checkpoint as bytes."""
+    extra = {"topic": partition.topic, "partition": partition.number, "offset": offset, "monitor": monitor}
+    return snapshot.dump(model, extra, arrays)
+
+
+def unpack(data: bytes, spec: ModelSpec) -> Restored:
+    """Return what `pack` packed; raises SnapshotError where it is damaged or belongs to another model."""
+    model, extra, arrays = snapshot.load(data, spec)
+    return Restored(model, extra["offset"], extra["monitor"], arrays)

@@ -1,0 +1,101 @@
+"""The public records, as they lie in the topics: JSON, UTF-8. `nnstream schema` prints their JSON Schema.
+
+Unknown fields are ignored; a missing or null feature is a missing value.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+
+Number = StrictInt | StrictFloat
+FeatureValue = StrictBool | StrictInt | StrictFloat | StrictStr | list[Number | None] | None
+Label = StrictBool | StrictInt | StrictFloat | StrictStr
+
+DEAD_LETTER_HEADER = "nnstream-dead-letter"
+Problem = Literal["tombstone", "empty", "too_large", "not_utf8", "not_json", "invalid", "features", "label"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class Event(_Record):
+    """Something that happened: features to predict from, and a label to learn from once it is known."""
+
+    id: Annotated[
+        StrictStr | StrictInt | None,
+        Field(description="Name of the event. Default: its position, `topic/partition/offset`."),
+    ] = None
+    ts: Annotated[
+        StrictInt | None, Field(description="When it happened, ms since 1970. Default: the record's timestamp.")
+    ] = None
+    features: Annotated[
+        dict[str, FeatureValue],
+        Field(description="Numbers, texts (categories), true/false, lists of numbers; null is a missing value."),
+    ]
+    label: Annotated[
+        Label | None,
+        Field(description="The class (text, whole number, true/false) or number to learn. Absent: predict only."),
+    ] = None
+
+
+class Source(_Record):
+    """Where a record lies in Kafka: names it for ever."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class ModelVersion(_Record):
+    """Which model predicted."""
+
+    name: str
+    version: Annotated[int, Field(description="How many samples the model had learned when it predicted.")]
+
+
+class Prediction(_Record):
+    """What the model said about an event before it learned it."""
+
+    id: Annotated[str | int, Field(description="The event's id.")]
+    ts: Annotated[int, Field(description="The event's ts, ms since 1970.")]
+    prediction: Annotated[
+        Any, Field(description="The most probable class, or the number; null before the first label was seen.")
+    ]
+    probabilities: Annotated[
+        dict[str, float] | None, Field(description="Probability of each class; absent for a regression.")
+    ] = None
+    model: ModelVersion
+    label: Annotated[Any, Field(description="The event's label, where it had one.")] = None
+    loss: Annotated[
+        float | None, Field(description="Loss of this prediction; absent without a label or a prediction.")
+    ] = None
+    source: Source
+
+
+class DeadLetter(_Record):
+    """Why an event could not be used.
+
+    The record in the dead-letter topic has the key, value (the original bytes) and headers of the bad event; this
+    stands beside them as JSON in the header `nnstream-dead-letter`.
+    """
+
+    problem: Annotated[Problem, Field(description="Kind of problem.")]
+    reason: Annotated[str, Field(description="What was wrong, and where.")]
+    source: Source
+    ts: Annotated[int, Field(description="Timestamp of the bad record, ms since 1970.")]
+    truncated_from_bytes: Annotated[
+        int | None, Field(description="Original size, where the broker would not take all of it.")
+    ] = None
+
+
+class DriftAlert(_Record):
+    """The stream has changed."""
+
+    model: str
+    signal: Annotated[str, Field(description="What changed, for example `error`.")]
+    detector: Annotated[str, Field(description="The algorithm that noticed.")]
+    source: Annotated[Source, Field(description="The event at which it noticed.")]
+    ts: Annotated[int, Field(description="That event's ts, ms since 1970.")]
+    before: Annotated[float, Field(description="Mean of the signal before the change.")]
+    after: Annotated[float, Field(description="Mean of the signal since the change.")]

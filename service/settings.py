@@ -1,0 +1,299 @@
+"""All settings of the service: from a YAML file, then from the environment, which wins.
+
+`NNSTREAM_KAFKA__BOOTSTRAP_SERVERS=broker:9092` sets `kafka.bootstrap_servers`. This is the only module that reads
+the environment. docs/configuration.md is made from the descriptions here.
+"""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from nnstream.optimizers import OPTIMIZERS
+from service.errors import SettingsError
+
+ENV_PREFIX = "NNSTREAM_"
+
+Positive = Annotated[int, Field(gt=0)]
+Label = bool | int | float | str
+
+
+def _known_optimizer(name: str) -> str:
+    if name not in OPTIMIZERS:
+        raise ValueError(f"unknown optimizer; choose one of: {', '.join(sorted(OPTIMIZERS))}")
+    return name
+
+
+class _Section(BaseModel):
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class FeatureSettings(_Section):
+    """One declared feature."""
+
+    kind: Literal["number", "category", "hashed", "vector"]
+    """`number` (also true/false), `category` (one column a value), `hashed`, or `vector` (a list of numbers)."""
+    max_categories: Positive = 32
+    """Columns of a category; values beyond them share `buckets` hashed columns."""
+    buckets: Positive = 16
+    """Hashed columns."""
+    size: int = 0
+    """Length of a vector."""
+
+
+class OptimizerSettings(_Section):
+    """How the network's parameters move."""
+
+    name: Annotated[str, AfterValidator(_known_optimizer)] = "sgd"
+    """`sgd`, `momentum`, `nesterov`, `adagrad`, `rmsprop`, `adam`, `adamw`, `nadam`, `amsgrad`, `ftrl` or `cocob`."""
+    learning_rate: float | None = None
+    """Step length; null takes the optimiser's default. `cocob` has none."""
+
+
+class NetworkSettings(_Section):
+    """The network. Inputs and outputs follow the stream."""
+
+    hidden: tuple[Positive, ...] = (32,)
+    """Units of each hidden layer; [] is a linear model."""
+    activation: str = "relu"
+    """`relu`, `tanh`, `sigmoid`, `identity`, `leaky_relu`, `elu`, `gelu`, `softplus` or `step`."""
+    optimizer: OptimizerSettings = OptimizerSettings()
+    """How the parameters move."""
+    loss: Literal["squared", "absolute", "huber", "quantile"] = "squared"
+    """Loss of a regression; a classification uses the log loss."""
+    loss_shape: float = 1.0
+    """Huber's δ (in standard deviations of the label) or the quantile τ."""
+    l1: float = 0.0
+    """L1 penalty on the weights."""
+    l2: float = 0.0
+    """L2 penalty on the weights."""
+    dropout: float = 0.0
+    """Share of hidden units left out while learning."""
+    max_norm: float = 0.0
+    """Longest incoming weight vector of a unit; 0 for no limit."""
+    clip_norm: float = 0.0
+    """Longest gradient; 0 for no limit."""
+    seed: int = 0
+    """Of the initial weights and of dropout."""
+
+
+class ModelSettings(_Section):
+    """What is learned."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] = "default"
+    """Name in predictions, metrics and checkpoints. A new name starts a new model."""
+    task: Literal["classification", "regression"] = "classification"
+    """`classification` (two or more classes) or `regression` (one number)."""
+    classes: tuple[Label, ...] = ()
+    """Classes known from the start; others are added as they appear."""
+    features: dict[str, FeatureSettings] | None = None
+    """Declared features; other names are then ignored. null infers them from the stream."""
+    memory: Annotated[float, Field(ge=2)] | None = None
+    """Events that running means and spreads look back; null takes all alike."""
+    network: NetworkSettings = NetworkSettings()
+    """The network."""
+
+
+class TopicSettings(_Section):
+    """The topics and how they are created when they are missing."""
+
+    events: str = "events"
+    """Labelled events in."""
+    predictions: str = "predictions"
+    """One prediction an event out, in the partition of the event."""
+    dead_letters: str = "dead-letters"
+    """Events that could not be used, with the reason."""
+    alerts: str = "alerts"
+    """Drift alerts."""
+    create: bool = True
+    """Create missing topics; false stops with an error instead."""
+    partitions: Positive = 1
+    """Partitions of created topics."""
+    replication: Positive = 1
+    """Replicas of created topics."""
+    retention_hours: Annotated[float, Field(gt=0)] | None = None
+    """How long created topics keep records; null takes the broker's default."""
+
+
+class KafkaSettings(_Section):
+    """The connection to Kafka."""
+
+    bootstrap_servers: str = "localhost:9092"
+    """host:port, several with commas."""
+    group_id: str = "nnstream"
+    """Consumer group; workers of one group share the partitions."""
+    instance_id: str | None = None
+    """Static membership: a worker that comes back under the same name within the session timeout keeps its
+    partitions."""
+    session_timeout_ms: Positive = 10_000
+    """Silence after which a worker's partitions go to others."""
+    start_from: Literal["earliest", "latest"] = "earliest"
+    """Where a group that never committed begins."""
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """How to speak to the brokers."""
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    """How to log in."""
+    username: str | None = None
+    """For SASL."""
+    password: SecretStr | None = None
+    """For SASL; better given as NNSTREAM_KAFKA__PASSWORD than in a file."""
+    ca_file: Path | None = None
+    """Certificates to trust (PEM)."""
+    max_batch: Positive = 500
+    """Most records taken in one poll."""
+    idle_sleep_ms: Annotated[int, Field(ge=0)] = 0
+    """Pause after an empty poll, for brokers whose fetch does not wait."""
+    compression: Literal["gzip"] | None = None
+    """Of what is produced."""
+
+
+class DeliverySettings(_Section):
+    """What is promised about predictions and offsets."""
+
+    commit_interval_ms: Annotated[int, Field(ge=0)] = 200
+    """Time between commits; each first waits until all predictions so far are acknowledged."""
+    max_event_bytes: Positive = 1_048_576
+    """Larger events go to the dead letters unread."""
+
+
+class CheckpointSettings(_Section):
+    """Where the model survives a restart."""
+
+    url: str = "checkpoints"
+    """A directory, or any fsspec URL (`s3://bucket/path`, …) that all workers of the group can reach."""
+    every_events: Positive = 100_000
+    """Events between checkpoints of a partition."""
+    every_seconds: Annotated[float, Field(gt=0)] = 30.0
+    """Seconds between checkpoints of a partition that learned something."""
+    keep: Annotated[int, Field(ge=2)] = 3
+    """Checkpoints kept a partition."""
+
+
+class MonitorSettings(_Section):
+    """How the model is watched."""
+
+    window: Positive = 1000
+    """Events that rolling scores look back."""
+    drift_delta: Annotated[float, Field(gt=0, lt=1)] = 0.002
+    """ADWIN's confidence: smaller raises fewer alerts."""
+
+
+class HttpSettings(_Section):
+    """The HTTP server."""
+
+    enabled: bool = True
+    """Serve health, metrics and predictions over HTTP."""
+    host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 for all."""
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8080
+    """Port; 0 takes a free one and logs it."""
+    ready_lag: Positive = 10_000
+    """Events a partition may lie behind and still count as caught up."""
+
+
+class LogSettings(_Section):
+    """The log, on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Lowest level that is written."""
+    format: Literal["json", "console"] = "json"
+    """`json`, one object a line, or `console` for people."""
+
+
+class Settings(BaseSettings):
+    """Everything `nnstream serve` can be told."""
+
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        use_attribute_docstrings=True,
+    )
+
+    model: ModelSettings = ModelSettings()
+    """What is learned."""
+    topics: TopicSettings = TopicSettings()
+    """The topics."""
+    kafka: KafkaSettings = KafkaSettings()
+    """The connection to Kafka."""
+    delivery: DeliverySettings = DeliverySettings()
+    """What is promised about predictions and offsets."""
+    checkpoint: CheckpointSettings = CheckpointSettings()
+    """Where the model survives a restart."""
+    monitor: MonitorSettings = MonitorSettings()
+    """How the model is watched."""
+    http: HttpSettings = HttpSettings()
+    """The HTTP server."""
+    log: LogSettings = LogSettings()
+    """The log."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment win over the file."""
+        del settings_cls, dotenv_settings, file_secret_settings
+        return env_settings, init_settings
+
+
+def load_settings(path: Path | None) -> Settings:
+    """Return the settings from a YAML file (None: defaults) and the environment.
+
+    Raises:
+        SettingsError: the file cannot be read, or a value is wrong; the message lists each with its place.
+    """
+    return settings_from(_read_yaml(path) if path is not None else {}, str(path) if path else "the settings")
+
+
+def settings_from(data: dict[str, Any], origin: str = "the settings") -> Settings:
+    """Return the settings from plain data and the environment; raises SettingsError like `load_settings`."""
+    known = {f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields}
+    for name in os.environ:
+        if name.startswith(ENV_PREFIX) and name.partition("__")[0] not in known:
+            raise SettingsError(f"environment variable {name} is no setting{_nearest(name, sorted(known))}")
+    try:
+        return Settings(**data)
+    except ValidationError as error:
+        lines = "\n".join(f"  {_problem(details)}" for details in error.errors(include_url=False))
+        raise SettingsError(f"{origin} cannot be used:\n{lines}") from None
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}; give the path of a YAML file") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not YAML: {error}") from error
+    if data is None:
+        return {}
+    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
+        raise SettingsError(f"{path} must hold a mapping of sections such as `kafka:`, not {type(data).__name__}")
+    return data
+
+
+def _problem(details: Any) -> str:
+    place = ".".join(str(part) for part in details["loc"])
+    if details["type"] != "extra_forbidden":
+        return f"{place}: {details['msg']} (got {str(details['input'])[:60]!r})"
+    section: Any = Settings
+    for part in details["loc"][:-1]:
+        field = section.model_fields.get(part) if hasattr(section, "model_fields") else None
+        section = field.annotation if field is not None else None
+    names = sorted(section.model_fields) if hasattr(section, "model_fields") else sorted(FeatureSettings.model_fields)
+    return f"{place}: unknown setting{_nearest(str(details['loc'][-1]), names)}"
+
+
+def _nearest(name: str, names: list[str]) -> str:
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else f"; valid here: {', '.join(names)}"

@@ -1,0 +1,144 @@
+"""Every metric name, once. Metric objects are touched once a batch, never once an event.
+
+docs/metrics.md lists them; a test fails when one is missing there.
+"""
+
+import time
+from collections import Counter as Tally
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+
+from nnstream import __version__
+from nnstream.model import Outcome
+from service.monitor import Monitor
+from service.records import Partition, Record, Refused
+
+
+class Stage(StrEnum):
+    """The stages whose duration is measured."""
+
+    DECODE = "decode"
+    LEARN = "learn"
+    MONITOR = "monitor"
+    PUBLISH = "publish"
+    COMMIT = "commit"
+    CHECKPOINT = "checkpoint"
+
+
+_SECONDS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+_BATCH = (1, 3, 10, 30, 100, 300, 1000, 3000, 10000)
+
+
+class Telemetry:
+    """All metrics of a worker, in a registry of its own.
+
+    Args:
+        model: name of the model, the first label of everything that belongs to it.
+    """
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+        self.registry = CollectorRegistry()
+        r, own = self.registry, ("model", "partition")
+        self.events = Counter("nnstream_events", "Events taken in.", own, registry=r)
+        self.event_bytes = Counter("nnstream_event_bytes", "Bytes of event values taken in.", own, registry=r)
+        self.replayed = Counter("nnstream_events_replayed", "Events learned again after a restart.", own, registry=r)
+        self.predictions = Counter("nnstream_predictions", "Predictions published.", own, registry=r)
+        self.learned = Counter("nnstream_samples_learned", "Labelled events learned.", own, registry=r)
+        self.dead_letters = Counter(
+            "nnstream_dead_letters", "Events that could not be used.", (*own, "problem"), registry=r
+        )
+        self.drifts = Counter(
+            "nnstream_drift_alerts", "Changes for the worse that were noticed.", (*own, "signal"), registry=r
+        )
+        self.loss = Gauge("nnstream_loss", "Mean loss over the window.", own, registry=r)
+        self.score = Gauge(
+            "nnstream_score", "Rolling accuracy or mean absolute error.", (*own, "metric", "of"), registry=r
+        )
+        self.version = Gauge("nnstream_model_version", "Samples the model has learned.", own, registry=r)
+        self.lag = Gauge("nnstream_consumer_lag_events", "Events not yet taken in.", own, registry=r)
+        self.batch_events = Histogram("nnstream_batch_events", "Events in a batch.", own, registry=r, buckets=_BATCH)
+        self.stage_seconds = Histogram(
+            "nnstream_stage_duration_seconds", "Time a batch spends in a stage.", (*own, "stage"),
+            registry=r, buckets=_SECONDS,
+        )  # fmt: skip
+        self.latency = Histogram(
+            "nnstream_event_latency_seconds", "Newest event of a batch: from its timestamp to its prediction.", own,
+            registry=r, buckets=(*_SECONDS, 60.0, 600.0),
+        )  # fmt: skip
+        self.checkpoint_bytes = Gauge("nnstream_checkpoint_bytes", "Size of the newest checkpoint.", own, registry=r)
+        self.checkpoint_time = Gauge(
+            "nnstream_checkpoint_timestamp_seconds", "When the newest checkpoint was written.", own, registry=r
+        )
+        self.commits = Counter("nnstream_commits", "Commits of input offsets.", ("model",), registry=r)
+        self.commit_seconds = Histogram(
+            "nnstream_commit_duration_seconds", "Time until results are acknowledged and offsets committed.",
+            ("model",), registry=r, buckets=_SECONDS,
+        )  # fmt: skip
+        self.assigned = Gauge("nnstream_assigned_partitions", "Partitions this worker owns.", ("model",), registry=r)
+        Info("nnstream_build", "What is running.", registry=r).info({"version": __version__})
+
+    def partition(self, partition: Partition) -> "PartitionMetrics":
+        """Return the metrics of one partition."""
+        return PartitionMetrics(self, partition)
+
+
+class PartitionMetrics:
+    """The metrics of one partition, with its labels filled in."""
+
+    def __init__(self, all_metrics: Telemetry, partition: Partition) -> None:
+        self._all = all_metrics
+        self._labels = (all_metrics.model, str(partition.number))
+
+    @contextmanager
+    def stage(self, stage: Stage) -> Iterator[None]:
+        """Measure how long the block takes."""
+        start = time.perf_counter()
+        yield
+        self._all.stage_seconds.labels(*self._labels, stage).observe(time.perf_counter() - start)
+
+    def batch(
+        self, records: Sequence[Record], refused: Sequence[Refused], outcome: Outcome, monitor: Monitor, *, live: bool
+    ) -> None:
+        """Count a batch."""
+        m, labels = self._all, self._labels
+        if not live:
+            m.replayed.labels(*labels).inc(len(records))
+            return
+        m.events.labels(*labels).inc(len(records))
+        m.event_bytes.labels(*labels).inc(sum(len(record.value or b"") for record in records))
+        m.batch_events.labels(*labels).observe(len(records))
+        m.predictions.labels(*labels).inc(len(records) - len(refused))
+        m.latency.labels(*labels).observe(max(0.0, time.time() - records[-1].timestamp / 1000))
+        for problem, count in Tally(each.problem for each in refused).items():
+            m.dead_letters.labels(*labels, problem).inc(count)
+        self._quality(outcome, monitor)
+
+    def _quality(self, outcome: Outcome, monitor: Monitor) -> None:
+        m, labels = self._all, self._labels
+        summary = monitor.score.summary(rolling=True)
+        name = monitor.score.names[0]
+        m.loss.labels(*labels).set(summary["loss"])
+        m.score.labels(*labels, name, "model").set(summary[name])
+        for baseline, value in summary["baselines"].items():
+            m.score.labels(*labels, name, baseline).set(value)
+        learned = int((outcome.losses == outcome.losses).sum())  # NaN is not itself
+        m.learned.labels(*labels).inc(learned)
+
+    def drift(self, signal: str, count: int) -> None:
+        """Count drift alerts."""
+        self._all.drifts.labels(*self._labels, signal).inc(count)
+
+    def progress(self, version: int, lag: int | None) -> None:
+        """Note how many samples the model has learned, and how many events wait."""
+        self._all.version.labels(*self._labels).set(version)
+        if lag is not None:
+            self._all.lag.labels(*self._labels).set(lag)
+
+    def checkpointed(self, size_bytes: int) -> None:
+        """Note a new checkpoint."""
+        self._all.checkpoint_bytes.labels(*self._labels).set(size_bytes)
+        self._all.checkpoint_time.labels(*self._labels).set_to_current_time()

@@ -1,0 +1,151 @@
+"""The HTTP interface of a worker; its OpenAPI description is at /docs.
+
+GET /healthz    the loop is running
+GET /readyz     partitions are assigned, replayed and caught up enough to serve
+GET /metrics    for Prometheus
+GET /status     position, score and lag of each partition, as JSON
+POST /predict   a prediction from consistent weights; nothing is learned
+"""
+
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel, ConfigDict, Field
+
+from nnstream import __version__
+from nnstream.errors import FeatureError
+from nnstream.model import best
+from nnstream.schema import category_text
+from service.events import FeatureValue, ModelVersion
+from service.settings import HttpSettings
+from service.task import Task
+from service.worker import Worker
+
+
+class PredictRequest(BaseModel):
+    """Features to predict from."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    features: dict[str, FeatureValue]
+    partition: Annotated[
+        int | None, Field(description="Whose model to ask; needed only where this worker owns several partitions.")
+    ] = None
+
+
+class PredictResponse(BaseModel):
+    """What the model says now."""
+
+    prediction: Any
+    probabilities: dict[str, float] | None = None
+    model: ModelVersion
+    partition: int
+
+
+class Refusal(BaseModel):
+    """Why a request could not be answered."""
+
+    detail: str
+
+
+def create_app(worker: Worker, settings: HttpSettings) -> FastAPI:
+    """Return the application that answers for `worker`."""
+    app = FastAPI(title="nnstream", version=__version__, description=__doc__)
+
+    @app.get("/healthz")
+    def healthz(response: Response) -> dict[str, str]:
+        response.status_code = 503 if worker.state == "stopped" else 200
+        return {"state": worker.state}
+
+    @app.get("/readyz")
+    def readyz(response: Response) -> dict[str, Any]:
+        waiting = not_ready(worker, settings.ready_lag)
+        response.status_code = 503 if waiting else 200
+        return {"ready": not waiting, "waiting_for": waiting}
+
+    @app.get("/metrics", response_class=Response)
+    def metrics() -> Response:
+        return Response(generate_latest(worker.telemetry.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/status")
+    def status() -> dict[str, Any]:
+        return {"state": worker.state, "partitions": [describe(task) for task in tasks_of(worker)]}
+
+    @app.post("/predict", responses={409: {"model": Refusal}, 422: {"model": Refusal}, 503: {"model": Refusal}})
+    def predict(request: PredictRequest, response: Response) -> PredictResponse | Refusal:
+        tasks = tasks_of(worker)
+        chosen = [t for t in tasks if request.partition in (None, t.partition.number)]
+        if len(chosen) != 1:
+            response.status_code, refusal = _no_single_model(tasks, request.partition)
+            return refusal
+        try:
+            return _answer(chosen[0], request)
+        except FeatureError as error:
+            response.status_code = 422
+            return Refusal(detail=str(error))
+
+    return app
+
+
+def tasks_of(worker: Worker) -> list[Task]:
+    """Return the tasks by partition; the worker may change its own collection meanwhile."""
+    return sorted(worker.tasks.copy().values(), key=lambda task: task.partition)
+
+
+def not_ready(worker: Worker, ready_lag: int) -> list[str]:
+    """Return what keeps the worker from being ready, in words; empty when nothing does."""
+    if worker.state != "running" or not worker.joined:
+        return [f"the worker is {worker.state} and has no partitions yet"]
+    waiting = []
+    for task in tasks_of(worker):
+        if not task.caught_up:
+            waiting.append(f"{task.partition} is being replayed, {task.live_from - task.offset} events to go")
+        elif (task.lag or 0) > ready_lag:
+            waiting.append(f"{task.partition} lies {task.lag} events behind, more than http.ready_lag of {ready_lag}")
+    return waiting
+
+
+def describe(task: Task) -> dict[str, Any]:
+    """Return the state of a partition as JSON-ready data."""
+    return {
+        "topic": task.partition.topic,
+        "partition": task.partition.number,
+        "offset": task.offset,
+        "lag": task.lag,
+        "model_version": task.learner.model.version,
+        "drifts": task.monitor.drifts,
+        "dead_letters": task.dead_letters,
+        "score": _finite(task.monitor.score.summary()),
+        "rolling": _finite(task.monitor.score.summary(rolling=True)),
+    }
+
+
+def _finite(value: Any) -> Any:
+    """Replace NaN by null: JSON has no word for it."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    return None if isinstance(value, float) and value != value else value  # noqa: PLR0124
+
+
+def _answer(task: Task, request: PredictRequest) -> PredictResponse:
+    segment, version = task.learner.predict(request.features)
+    probabilities = None
+    if segment.classes:
+        names = map(category_text, segment.classes)
+        probabilities = dict(zip(names, segment.outputs[0].tolist(), strict=True))
+    return PredictResponse(
+        prediction=best(segment)[0],
+        probabilities=probabilities,
+        model=ModelVersion(name=task.learner.name, version=version),
+        partition=task.partition.number,
+    )
+
+
+def _no_single_model(tasks: list[Task], asked: int | None) -> tuple[int, Refusal]:
+    owned = ", ".join(str(task.partition.number) for task in tasks)
+    if not tasks:
+        return 503, Refusal(detail="this worker has no partitions yet; ask again when /readyz says 200")
+    if asked is None:
+        return 409, Refusal(detail=f"each partition has a model of its own; add one of partition: {owned}")
+    return 409, Refusal(detail=f"partition {asked} is not on this worker; it owns {owned}")

@@ -1,0 +1,104 @@
+"""The only place where concrete classes meet: settings in, a worker out."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import structlog
+
+from nnstream.model import ModelSpec
+from nnstream.optimizers import COCOB, OPTIMIZERS, Optimizer
+from nnstream.regularizers import Regularization
+from nnstream.schema import FeatureSpec
+from nnstream.spec import NetworkSpec
+from service.adapters.fsspec_store import FsspecStore
+from service.adapters.kafka_python import KafkaPythonPublisher, KafkaPythonSource, KafkaPythonTopics
+from service.records import Partition
+from service.settings import ModelSettings, OptimizerSettings, Settings
+from service.task import Task
+from service.telemetry import Telemetry
+from service.topics import ensure_topics
+from service.worker import Worker
+
+log = structlog.get_logger()
+
+
+def model_spec(settings: ModelSettings) -> ModelSpec:
+    """Return the library's description of the model.
+
+    Raises:
+        SpecError: a value that cannot be.
+    """
+    network = settings.network
+    return ModelSpec(
+        task=settings.task,
+        network=NetworkSpec(
+            inputs=0,
+            hidden=network.hidden,
+            activation=network.activation,
+            loss=network.loss if settings.task == "regression" else "log",
+            loss_shape=network.loss_shape,
+            optimizer=_optimizer(network.optimizer),
+            regularization=Regularization(
+                l1=network.l1,
+                l2=network.l2,
+                dropout=network.dropout,
+                max_norm=network.max_norm,
+                clip_norm=network.clip_norm,
+            ),
+            seed=network.seed,
+        ),
+        classes=settings.classes,
+        features=_features(settings),
+        memory=float("inf") if settings.memory is None else settings.memory,
+    )
+
+
+def _optimizer(settings: OptimizerSettings) -> Optimizer:
+    kind = OPTIMIZERS[settings.name]
+    if settings.learning_rate is None or kind is COCOB:
+        return kind()
+    return kind(learning_rate=settings.learning_rate)  # type: ignore[call-arg]  # all but COCOB have one
+
+
+def _features(settings: ModelSettings) -> dict[str, FeatureSpec] | None:
+    if settings.features is None:
+        return None
+    return {name: FeatureSpec(**feature.model_dump()) for name, feature in settings.features.items()}
+
+
+def prepare_topics(settings: Settings) -> int:
+    """Create missing topics; return the number of partitions of the events topic."""
+    admin = KafkaPythonTopics(settings.kafka)
+    try:
+        return ensure_topics(admin, settings.topics)
+    finally:
+        admin.close()
+
+
+def build_worker(settings: Settings) -> Worker:
+    """Return a worker that is connected to Kafka and ready to run."""
+    spec = model_spec(settings.model)
+    telemetry = Telemetry(settings.model.name)
+    store = FsspecStore(settings.checkpoint.url, settings.model.name)
+    prepare_topics(settings)
+    with ExitStack() as undo:
+        publisher = KafkaPythonPublisher(settings.kafka)
+        undo.callback(publisher.close)
+        source = KafkaPythonSource(settings.kafka)
+        undo.pop_all()
+
+    def new_task(partition: Partition) -> Task:
+        metrics = telemetry.partition(partition)
+        return Task(partition, settings, spec, publisher=publisher, store=store, metrics=metrics)
+
+    return Worker(settings, source=source, publisher=publisher, new_task=new_task, telemetry=telemetry)
+
+
+def check(settings: Settings, path: Path | None) -> str:
+    """Return a line that says what these settings would do; raises where they cannot be."""
+    spec = model_spec(settings.model)
+    topics, kafka = settings.topics, settings.kafka
+    return (
+        f"{path or 'defaults'}: {spec.task} {topics.events} -> {topics.predictions} at {kafka.bootstrap_servers}, "
+        f"group {kafka.group_id}, hidden layers {list(spec.network.hidden)}"
+    )

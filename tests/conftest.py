@@ -1,0 +1,59 @@
+"""Fixtures that every test may ask for."""
+
+import importlib.util
+import os
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+
+
+def pytest_configure(config):
+    """Every warning is an error (pyproject.toml), but for two of kafka-python's 3.0.12 own."""
+    for line in (
+        # it reads its protocol files with functions that Python 3.11 deprecates
+        "ignore:(open|read)_text is deprecated:DeprecationWarning",
+        # it leaves the socket of a refused connection, which has no local address yet, to the garbage collector
+        r"ignore:unclosed <socket.socket fd=.*, laddr=\('0.0.0.0', \d+\)>:ResourceWarning",
+    ):
+        config.addinivalue_line("filterwarnings", line)
+
+
+@pytest.fixture(scope="session")
+def kafka_broker_module():
+    """deploy/kafka/broker.py, which is a script in no package."""
+    path = Path(__file__).parents[1] / "deploy" / "kafka" / "broker.py"
+    spec = importlib.util.spec_from_file_location("kafka_broker", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap_servers(kafka_broker_module, tmp_path_factory):
+    """The Kafka that all tests share: $KAFKA_BOOTSTRAP_SERVERS, or one that is started for this run."""
+    given = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
+    if given:
+        yield given
+        return
+    with kafka_broker_module.KafkaBroker(tmp_path_factory.mktemp("kafka")) as broker:
+        yield broker.bootstrap_servers
+
+
+@pytest.fixture
+def own_kafka_broker(kafka_broker_module, tmp_path):
+    """A running broker for this test alone: it may be stopped, killed and started again."""
+    with kafka_broker_module.KafkaBroker(tmp_path / "kafka") as broker:
+        yield broker
+
+
+@pytest.fixture
+def unique(request):
+    """Names for topics, groups and transactional ids that no other test on the shared broker has.
+
+    ``unique("events")`` is the same name however often it is asked for within one test.
+    """
+    prefix = f"{request.node.name[:60].partition('[')[0]}-{uuid.uuid4().hex[:8]}"
+    return lambda name: f"{prefix}-{name}"
