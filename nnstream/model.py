@@ -65,7 +65,7 @@ class Segment:
     classes: tuple[Label, ...]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Outcome:
     """What a block of events gave.
 
@@ -74,12 +74,14 @@ class Outcome:
         losses: float64 (n,), NaN where there was no label or nothing to predict with.
         versions: int64 (n,), how many samples the model had learned when it predicted.
         refused: index and reason of events that could not be encoded; they changed nothing.
+        learned: how many events were learned.
     """
 
     segments: list[Segment]
     losses: npt.NDArray[np.float64]
     versions: npt.NDArray[np.int64]
     refused: dict[int, str]
+    learned: int = 0
 
     def predictions(self) -> list[Label | None]:
         """Return the predicted class or number of each event, None where there is none."""
@@ -149,6 +151,7 @@ class Model:
             rows: features of each event.
             labels: its class or number; None where it is not known. They must have passed `check_label`.
         """
+        before = self.version
         outcome = Outcome([], np.full(len(rows), np.nan), np.zeros(len(rows), np.int64), {})
         labelled = np.array([label is not None for label in labels], np.bool_)
         for indices, X in self.encoder.segments(rows, outcome.refused):
@@ -157,6 +160,7 @@ class Model:
                 self._regress(indices, X, labels, labelled, outcome)
             else:
                 self._classify(indices, X, labels, labelled, outcome)
+        outcome.learned = self.version - before
         return outcome
 
     def predict(self, rows: Sequence[Row]) -> Segment:
@@ -200,7 +204,8 @@ class Model:
             return
         flags = self._count(indices, labelled, outcome)
         outputs, losses = self.learner.predict_then_learn(X, targets[: len(indices)], flags)
-        outcome.losses[indices] = losses
+        certain = len(self.classes.known) == 1  # what is published is 100 % of the only class there is
+        outcome.losses[indices] = np.where(flags, 0.0, np.nan) if certain else losses
         outcome.segments.append(Segment(indices, self._probabilities(outputs), tuple(self.classes.known)))
 
     def _meet_class(self, index: int, x: Array, label: Label, outcome: Outcome) -> None:

@@ -186,7 +186,7 @@ class Task:
             return
         found = "\n".join(f"  {problem}" for problem in problems) or "  there is none"
         raise CheckpointError(
-            f"{self.partition} is committed at offset {committed.offset}, but no checkpoint up to there can be used:\n"
+            f"{self.partition} is committed at offset {committed.offset}, but no checkpoint up to it can be used:\n"
             f"{found}\n"
             "Learning from the wrong place would give wrong predictions without a sign of it. Make the checkpoints "
             f"reachable again (checkpoint.url is {self._settings.checkpoint.url}), "

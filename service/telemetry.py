@@ -125,8 +125,7 @@ class PartitionMetrics:
         m.score.labels(*labels, name, "model").set(summary[name])
         for baseline, value in summary["baselines"].items():
             m.score.labels(*labels, name, baseline).set(value)
-        learned = int((outcome.losses == outcome.losses).sum())  # NaN is not itself
-        m.learned.labels(*labels).inc(learned)
+        m.learned.labels(*labels).inc(outcome.learned)
 
     def drift(self, signal: str, count: int) -> None:
         """Count drift alerts."""
