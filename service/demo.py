@@ -33,7 +33,7 @@ from service.produce import produce
 from service.settings import KafkaSettings, Settings, settings_from
 from service.wiring import prepare_topics
 
-_REAL, _DRIFTING = "shuttle", "sea-drift"
+_REAL, _DRIFTING = "shuttle", "sine-drift"
 _DRIFTING_EVENTS = 20_000
 _RATE = 5_000.0
 _PATIENCE_SECONDS = 60.0

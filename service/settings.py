@@ -75,8 +75,8 @@ class NetworkSettings(_Section):
     """Share of hidden units left out while learning."""
     max_norm: float = 0.0
     """Longest incoming weight vector of a unit; 0 for no limit."""
-    clip_norm: float = 0.0
-    """Longest gradient; 0 for no limit."""
+    clip_norm: float = 5.0
+    """Longest gradient; 0 for no limit. Without one a regression can run away."""
     seed: int = 0
     """Of the initial weights and of dropout."""
 
