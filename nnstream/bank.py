@@ -19,6 +19,7 @@ from nnstream.kernels import layout as at
 from nnstream.kernels.step import predict_then_learn
 from nnstream.losses import Loss
 from nnstream.spec import NetworkSpec
+from nnstream.state import check_like
 
 Array = npt.NDArray[Any]
 # An array of another layout, or a read-only one, is another type to numba, and would be compiled for anew.
@@ -109,6 +110,8 @@ class Bank:
         n = len(X)
         X, Y = self._checked("X", X, (n, self.specs[0].inputs)), self._checked("Y", Y, (n, self._targets))
         flags = np.require(has_label, np.bool_, _COMPILED)
+        if flags.shape != (n,):
+            raise SpecError(f"has_label must have the shape {(n,)}, not {flags.shape}")
         weights = np.ones(n, np.float32) if weight is None else self._checked("weight", weight, (n,))
         outputs = np.empty((len(self.specs), n, self.specs[0].outputs), np.float32)
         losses = np.empty((len(self.specs), n), np.float32)
@@ -138,13 +141,20 @@ class Bank:
     def resize(self, inputs: int, outputs: int, loss: str) -> None:
         """Widen all networks; old weights and their optimiser state stay as they are.
 
-        New input rows get the initial weights they would have had; new output columns start at 0. Going from one
-        `log` output to `cross_entropy` keeps the function: the old column becomes that of class 1, class 0 gets
-        zeros, and softmax(0, z) is sigmoid(z).
+        New input rows get the initial weights they would have had; new output columns start at 0, those of a
+        softmax at the mean of the old ones. Going from one `log` output to `cross_entropy` keeps the function: the
+        old column becomes that of class 1, class 0 gets zeros, and softmax(0, z) is sigmoid(z).
+
+        Raises:
+            SpecError: several `log` outputs (labels that may hold together) can not become classes.
         """
         spec = self.specs[0]
         if (inputs, outputs, loss) == (spec.inputs, spec.outputs, spec.loss):
             return
+        if loss == "cross_entropy" and spec.loss == "log" and spec.outputs > 1:
+            raise SpecError(
+                f"{spec.outputs} log outputs are labels that may hold together; they can not become classes"
+            )
         old, old_params, old_slots, old_grad = self.specs, self.params, self.slots, self.grad
         spans = [(self.span(m), self.slot_span(m)) for m in range(len(old))]
         self.specs = tuple(spec.resized(inputs, outputs, loss) for spec in old)
@@ -154,6 +164,7 @@ class Bank:
             kept = growth.positions(before, after)
             fresh = growth.fresh_params(before, after)
             fresh[kept] = old_params[span]
+            growth.score_new_classes(fresh, before, after)
             state = after.optimizer.initial_slots(fresh)
             state[:, kept] = old_slots[slot_span].reshape(-1, before.parameter_count)
             gathered = np.zeros_like(fresh)
@@ -173,12 +184,7 @@ class Bank:
         Raises:
             SpecError: an array has another shape or dtype than this bank's; the message names it.
         """
-        for name, own in self.state().items():
-            given = arrays[name]
-            if given.shape != own.shape or given.dtype != own.dtype:
-                raise SpecError(
-                    f"{name} is {given.dtype}{list(given.shape)}, but this network needs {own.dtype}{list(own.shape)}"
-                )
+        check_like(self.state(), arrays)
         for name in STATE:
             setattr(self, name, arrays[name].copy())
 

@@ -8,7 +8,7 @@ end; whatever is missing is 0, which is the mean of a standardised number.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,20 @@ from nnstream.schema import Feature, FeatureSpec, category_text, infer
 Row = Mapping[str, Any]
 _NUMBERS = frozenset({float, int, bool, type(None), np.float64, np.float32, np.int64, np.int32, np.bool_})
 _STATISTICS = ("count", "mean", "variance")
+
+
+class Encoded(NamedTuple):
+    """Rows of one width.
+
+    Attributes:
+        rows: index of each in the block it came from.
+        X: float32 (n, width).
+        numbers: float64 (n, numbers), the numbers as they came; NaN is missing.
+    """
+
+    rows: list[int]
+    X: npt.NDArray[np.float32]
+    numbers: npt.NDArray[np.float64]
 
 
 class Encoder:
@@ -49,6 +63,11 @@ class Encoder:
             self._add(name, spec)
 
     @property
+    def number_columns(self) -> npt.NDArray[np.int64]:
+        """Return int64 (numbers,): the column that holds each number standardised."""
+        return self._number_columns
+
+    @property
     def column_names(self) -> list[str]:
         """Return a name for each column: the feature, with its value or index in brackets."""
         names = [""] * self.width
@@ -64,9 +83,7 @@ class Encoder:
                 names[column] = f"{feature.name}#{i}"
         return names
 
-    def segments(
-        self, rows: Sequence[Row], refused: dict[int, str]
-    ) -> Iterator[tuple[list[int], npt.NDArray[np.float32]]]:
+    def segments(self, rows: Sequence[Row], refused: dict[int, str]) -> Iterator["Encoded"]:
         """Encode rows in order, moving the statistics; a segment ends where the width grows.
 
         Args:
@@ -75,10 +92,10 @@ class Encoder:
                 nothing.
 
         Yields:
-            The indices of the rows of a segment, and float32 (rows in the segment, width).
+            The rows of a segment.
         """
         if self._plain(rows):
-            yield list(range(len(rows))), self._encode(rows, learn=True)
+            yield self._encode(rows, list(range(len(rows))), learn=True)
             return
         pending: list[int] = []
         for i, row in enumerate(rows):
@@ -88,19 +105,19 @@ class Encoder:
                 continue
             if self._needs_growth(row):
                 if pending:
-                    yield pending, self._encode([rows[k] for k in pending], learn=True)
+                    yield self._encode([rows[k] for k in pending], pending, learn=True)
                     pending = []
                 self._admit(row)
             pending.append(i)
         if pending:
-            yield pending, self._encode([rows[k] for k in pending], learn=True)
+            yield self._encode([rows[k] for k in pending], pending, learn=True)
 
-    def encode(self, rows: Sequence[Row]) -> npt.NDArray[np.float32]:
-        """Return float32 (n, width) with today's statistics and columns; changes nothing.
+    def encode(self, rows: Sequence[Row]) -> "Encoded":
+        """Return the rows encoded with today's statistics and columns; changes nothing.
 
         Unknown names and category values are left out.
         """
-        return self._encode(rows, learn=False)
+        return self._encode(rows, list(range(len(rows))), learn=False)
 
     def check(self, row: Row) -> None:
         """Raise a FeatureError when this row cannot be encoded."""
@@ -191,10 +208,11 @@ class Encoder:
 
     # -- encoding
 
-    def _encode(self, rows: Sequence[Row], *, learn: bool) -> npt.NDArray[np.float32]:
+    def _encode(self, rows: Sequence[Row], indices: list[int], *, learn: bool) -> "Encoded":
         X = np.zeros((len(rows), self.width), np.float32)
+        numbers = self._raw_numbers(rows)
         standardise(
-            self._raw_numbers(rows),
+            numbers,
             self._number_columns,
             learn,
             *(self._statistics[name] for name in _STATISTICS),
@@ -209,7 +227,7 @@ class Encoder:
                     column = feature.column_of(category_text(value))
                     if column >= 0:
                         X[i, column] = 1.0
-        return X
+        return Encoded(indices, X, numbers)
 
     def _raw_numbers(self, rows: Sequence[Row]) -> npt.NDArray[np.float64]:
         """Return float64 (n, numbers), NaN where a value is missing."""

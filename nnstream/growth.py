@@ -28,8 +28,8 @@ def positions(before: NetworkSpec, after: NetworkSpec) -> npt.NDArray[np.int64]:
 def fresh_params(before: NetworkSpec, after: NetworkSpec) -> npt.NDArray[np.float32]:
     """Return float32 (after.parameter_count,): what new parameters start with; old places hold anything.
 
-    Only the first layer can get rows and only the last can get columns. New columns start at 0: the network
-    says nothing about a class before it has seen it.
+    Only the first layer can get rows and only the last can get columns. New columns start at 0; see
+    `score_new_classes`.
     """
     params = np.zeros(after.parameter_count, np.float32)
     fan_in, fan_out = after.sizes[0], after.sizes[1]
@@ -39,6 +39,20 @@ def fresh_params(before: NetworkSpec, after: NetworkSpec) -> npt.NDArray[np.floa
         new[:] = 0
     params[before.inputs * fan_out : after.inputs * fan_out] = new.ravel()
     return params
+
+
+def score_new_classes(params: npt.NDArray[np.float32], before: NetworkSpec, after: NetworkSpec) -> None:
+    """Give each new class of a softmax the mean of the old classes' scores, in place.
+
+    Scores have no fixed zero, only differences count: after softmax(0, z), a score of 0 would be as high as that of
+    class 0. By the mean, a new class is at most as probable as the average of the old ones, whatever their scores.
+    """
+    known = _first_output(before, after) + before.outputs
+    if Loss.of(after.loss) is not Loss.CROSS_ENTROPY or known == after.outputs:
+        return
+    start = after.parameter_count - (after.sizes[-2] + 1) * after.outputs
+    last = params[start:].reshape(-1, after.outputs)  # the weights' rows, and the biases as one more
+    last[:, known:] = last[:, :known].mean(axis=1, dtype=np.float64)[:, None]
 
 
 def _first_output(before: NetworkSpec, after: NetworkSpec) -> int:

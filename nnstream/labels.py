@@ -10,6 +10,7 @@ from nnstream.errors import LabelError
 from nnstream.kernels.scaling import standardise_targets
 
 Label = Any  # a class (text, whole number, true/false) or a number
+_CLASS_TYPES = (str, int, float, np.integer, np.bool_)
 
 
 class Classes:
@@ -41,12 +42,42 @@ class Classes:
         """Return the loss that goes with that many outputs."""
         return "log" if self.outputs == 1 else "cross_entropy"
 
+    def loss_like(self, wanted: str) -> str:
+        """Return `loss`, or what stands for it where a `hinge` or `perceptron` is wanted.
+
+        The perceptron rule knows two classes. With more, the highest score wins, and the rule that moves the true
+        class and its strongest rival is that of the multi-class hinge.
+        """
+        if wanted not in ("hinge", "perceptron"):
+            return self.loss
+        return wanted if self.outputs == 1 else "hinge"
+
+    def probabilities(self, outputs: npt.NDArray[np.float32], wanted: str) -> npt.NDArray[np.float32]:
+        """Return float32 (n, classes) from a learner's outputs (n, units).
+
+        Args:
+            outputs: of the loss `loss_like(wanted)`.
+            wanted: a `hinge` gives scores, whose softmax this returns; a `perceptron` decides: 1 for its class, 0 for
+                any other. Every other loss gives probabilities.
+        """
+        match len(self.known):
+            case 0:
+                return outputs[:, :0]
+            case 1:
+                return np.ones_like(outputs)
+            case 2 if wanted not in ("hinge", "perceptron"):
+                return np.concatenate([1 - outputs, outputs], axis=1)
+            case count if wanted in ("hinge", "perceptron"):
+                scores = outputs if count > 2 else np.concatenate([np.zeros_like(outputs), outputs], axis=1)  # noqa: PLR2004
+                return _softmax(scores) if wanted == "hinge" else _decided(scores)
+        return outputs
+
 
 def check_class(label: Label) -> None:
     """Raise a LabelError unless `label` can be a class."""
     if isinstance(label, float) and not label.is_integer():
         raise LabelError(f"label: expected a class (a text, a whole number, true or false), got {label!r}")
-    if not isinstance(label, str | int | float | np.integer | np.bool_):
+    if not isinstance(label, _CLASS_TYPES):
         raise LabelError(
             "label: expected a class (a text, a whole number, true or false), "
             f"got {type(label).__name__} {repr(label)[:40]}"
@@ -59,6 +90,18 @@ def check_number(label: Label) -> None:
         raise LabelError(f"label: expected a number, got {type(label).__name__} {repr(label)[:40]}")
     if not np.isfinite(float(label)):
         raise LabelError(f"label: expected a finite number, got {label!r}")
+
+
+def _softmax(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares: npt.NDArray[np.float32] = powers / powers.sum(axis=1, keepdims=True)
+    return shares
+
+
+def _decided(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    winners = np.zeros_like(scores)
+    winners[np.arange(len(scores)), scores.argmax(axis=1)] = 1
+    return winners
 
 
 def _class_key(label: Label) -> tuple[type, Label]:

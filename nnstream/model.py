@@ -6,14 +6,17 @@ an event ends a segment; what grows, grows between two segments, so a block cut 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from nnstream.encoder import Encoder, Row
+from nnstream.block import Block
+from nnstream.encoder import Encoded, Encoder, Row
+from nnstream.ensemble import Ensemble
 from nnstream.errors import SpecError
 from nnstream.labels import Classes, Label, TargetScale, check_class, check_number
+from nnstream.learners import Learner, SingleNetwork
 from nnstream.losses import LARGEST_LOG_LOSS, Loss, residual_loss
 from nnstream.network import Network
 from nnstream.schema import FeatureSpec
@@ -29,6 +32,7 @@ class ModelSpec:
 
     Args:
         task: `classification` (two or more classes) or `regression` (one number).
+        learner: `ensemble`, many small networks and nothing to tune, or `network`, the one below.
         network: hidden layers, activation, optimiser and so on; its inputs, outputs and (for classification) loss
             follow the stream.
         classes: known from the start, in this order; further ones are added as they appear.
@@ -37,6 +41,7 @@ class ModelSpec:
     """
 
     task: Task = "classification"
+    learner: Literal["ensemble", "network"] = "network"
     network: NetworkSpec = field(default_factory=lambda: NetworkSpec(inputs=0))
     classes: tuple[Label, ...] = ()
     features: Mapping[str, FeatureSpec] | None = None
@@ -92,25 +97,6 @@ class Outcome:
         return out
 
 
-class Learner(Protocol):
-    """What a model needs of the thing that learns: `Network` is one."""
-
-    def predict(self, X: Array) -> npt.NDArray[np.float32]:
-        """Return float32 (n, outputs)."""
-
-    def predict_then_learn(self, X: Array, y: Array, has_label: Array) -> tuple[Array, Array]:
-        """Return outputs (n, outputs) and losses (n,), strictly in order."""
-
-    def resize(self, inputs: int, outputs: int, loss: str) -> None:
-        """Widen; what was learned stays."""
-
-    def state(self) -> dict[str, Array]:
-        """Return all arrays of state."""
-
-    def restore(self, arrays: dict[str, Array]) -> None:
-        """Take over what `state` gave."""
-
-
 class Model:
     """A learner of one stream: dicts and labels in, predictions out.
 
@@ -127,7 +113,18 @@ class Model:
         self.encoder = Encoder(spec.features, memory=spec.memory)
         self.classes = Classes(spec.classes)
         self.scale = TargetScale(spec.memory)
-        self.learner: Learner = Network(spec.network.resized(self.encoder.width, *self.output_shape))
+        self.learner: Learner = self._new_learner()
+
+    def _new_learner(self) -> Learner:
+        if self.spec.learner == "network":
+            return SingleNetwork(Network(self.spec.network.resized(self.encoder.width, *self.output_shape)))
+        ensemble = Ensemble(regression=self.spec.task == "regression", seed=self.spec.network.seed)
+        ensemble.resize(self.encoder.width, len(self.encoder.number_columns), *self.output_shape)
+        return ensemble
+
+    def fit_learner(self) -> None:
+        """Widen the learner to what the encoder and the classes have become."""
+        self.learner.resize(self.encoder.width, len(self.encoder.number_columns), *self.output_shape)
 
     @property
     def output_shape(self) -> tuple[int, str]:
@@ -154,71 +151,70 @@ class Model:
         before = self.version
         outcome = Outcome([], np.full(len(rows), np.nan), np.zeros(len(rows), np.int64), {})
         labelled = np.array([label is not None for label in labels], np.bool_)
-        for indices, X in self.encoder.segments(rows, outcome.refused):
-            self.learner.resize(self.encoder.width, *self.output_shape)
-            if self.spec.task == "regression":
-                self._regress(indices, X, labels, labelled, outcome)
-            else:
-                self._classify(indices, X, labels, labelled, outcome)
+        learn = self._regress if self.spec.task == "regression" else self._classify
+        for encoded in self.encoder.segments(rows, outcome.refused):
+            self.fit_learner()
+            learn(self._block(encoded, labelled[encoded.rows]), encoded.rows, labels, outcome)
         outcome.learned = self.version - before
         return outcome
 
     def predict(self, rows: Sequence[Row]) -> Segment:
         """Return the predictions of today's model for `rows`; nothing is learned, no statistic moves."""
-        outputs = self.learner.predict(self.encoder.encode(rows))
-        indices = list(range(len(rows)))
+        encoded = self.encoder.encode(rows)
+        block = self._block(encoded, np.zeros(len(rows), np.bool_))
+        block.centre[:], block.spread[:] = self.scale.centre, self.scale.spread
+        outputs = self.learner.predict(block)
         if self.spec.task == "regression":
-            return Segment(indices, self.scale.centre + outputs.astype(np.float64) * self.scale.spread, ())
-        return Segment(indices, self._probabilities(outputs), tuple(self.classes.known))
+            return Segment(encoded.rows, self.scale.centre + outputs.astype(np.float64) * self.scale.spread, ())
+        return Segment(encoded.rows, self._probabilities(outputs), tuple(self.classes.known))
 
-    def _count(self, indices: list[int], labelled: Array, outcome: Outcome) -> Array:
-        """Note the version each event is predicted with; return which of them have a label."""
-        flags: Array = labelled[indices]
-        outcome.versions[indices] = self.version + np.cumsum(flags) - flags
-        self.version += int(flags.sum())
-        return flags
+    def _block(self, encoded: Encoded, known: Array) -> Block:
+        """Return a block whose labels are still to be filled in."""
+        n = len(known)
+        y, values = np.zeros((n, 1), np.float32), np.full(n, np.nan)
+        columns = self.encoder.number_columns
+        return Block(encoded.X, encoded.numbers, columns, y, known, values, np.zeros(n), np.zeros(n))
+
+    def _count(self, rows: list[int], known: Array, outcome: Outcome) -> None:
+        """Note the version each event is predicted with."""
+        outcome.versions[rows] = self.version + np.cumsum(known) - known
+        self.version += int(known.sum())
 
     # -- classification
 
-    def _classify(
-        self, indices: list[int], X: Array, labels: Sequence[Label], labelled: Array, outcome: Outcome
-    ) -> None:
-        targets = np.zeros((len(indices), 1), np.float32)
+    def _classify(self, block: Block, rows: list[int], labels: Sequence[Label], outcome: Outcome) -> None:
         start = 0
-        for position, i in enumerate(indices):
+        for position, i in enumerate(rows):
             if labels[i] is None:
                 continue
             target = self.classes.index(labels[i])
-            if target < 0:
-                self._classify_known(indices[start:position], X[start:position], targets[start:], labelled, outcome)
-                self._meet_class(i, X[position : position + 1], labels[i], outcome)
-                start = position + 1
-            else:
-                targets[position] = target
-        self._classify_known(indices[start:], X[start:], targets[start:], labelled, outcome)
+            if target >= 0:
+                block.y[position] = target
+                continue
+            self._classify_known(block[start:position], rows[start:position], outcome)
+            self._meet_class(block[position : position + 1], i, labels[i], outcome)
+            start = position + 1
+        self._classify_known(block[start:], rows[start:], outcome)
 
-    def _classify_known(
-        self, indices: list[int], X: Array, targets: Array, labelled: Array, outcome: Outcome
-    ) -> None:
-        if not indices:
+    def _classify_known(self, block: Block, rows: list[int], outcome: Outcome) -> None:
+        if not rows:
             return
-        flags = self._count(indices, labelled, outcome)
-        outputs, losses = self.learner.predict_then_learn(X, targets[: len(indices)], flags)
+        self._count(rows, block.known, outcome)
+        outputs, losses = self.learner.predict_then_learn(block)
         certain = len(self.classes.known) == 1  # what is published is 100 % of the only class there is
-        outcome.losses[indices] = np.where(flags, 0.0, np.nan) if certain else losses
-        outcome.segments.append(Segment(indices, self._probabilities(outputs), tuple(self.classes.known)))
+        outcome.losses[rows] = np.where(block.known, 0.0, np.nan) if certain else losses
+        outcome.segments.append(Segment(rows, self._probabilities(outputs), tuple(self.classes.known)))
 
-    def _meet_class(self, index: int, x: Array, label: Label, outcome: Outcome) -> None:
+    def _meet_class(self, block: Block, row: int, label: Label, outcome: Outcome) -> None:
         """Predict without knowing of the class, then make room for it and learn it."""
         known = tuple(self.classes.known)
-        outcome.segments.append(Segment([index], self._probabilities(self.learner.predict(x)), known))
-        outcome.losses[index] = LARGEST_LOG_LOSS if known else np.nan
-        outcome.versions[index] = self.version
+        outcome.segments.append(Segment([row], self._probabilities(self.learner.predict(block)), known))
+        outcome.losses[row] = LARGEST_LOG_LOSS if known else np.nan
+        self._count([row], block.known, outcome)
         self.classes.add(label)
-        self.learner.resize(self.encoder.width, *self.output_shape)
-        target = np.full((1, 1), self.classes.index(label), np.float32)
-        self.learner.predict_then_learn(x, target, np.ones(1, np.bool_))
-        self.version += 1
+        self.fit_learner()
+        block.y[0] = self.classes.index(label)
+        self.learner.predict_then_learn(block)
 
     def _probabilities(self, outputs: Array) -> Array:
         """Return float32 (n, classes) from the learner's outputs."""
@@ -234,17 +230,15 @@ class Model:
 
     # -- regression
 
-    def _regress(
-        self, indices: list[int], X: Array, labels: Sequence[Label], labelled: Array, outcome: Outcome
-    ) -> None:
-        flags = self._count(indices, labelled, outcome)
-        y = np.array([np.nan if labels[i] is None else float(labels[i]) for i in indices], np.float64)
-        centres, spreads, scaled = self.scale.scale(y, flags)
-        outputs, _ = self.learner.predict_then_learn(X, scaled[:, None], flags)
-        values = centres + outputs[:, 0].astype(np.float64) * spreads
-        loss = residual_loss(Loss.of(self.output_shape[1]), values - y, self.spec.network.loss_shape)
-        outcome.losses[indices] = np.where(flags, loss, np.nan)
-        outcome.segments.append(Segment(indices, values[:, None], ()))
+    def _regress(self, block: Block, rows: list[int], labels: Sequence[Label], outcome: Outcome) -> None:
+        self._count(rows, block.known, outcome)
+        block.values[:] = [np.nan if labels[i] is None else float(labels[i]) for i in rows]
+        block.centre[:], block.spread[:], block.y[:, 0] = self.scale.scale(block.values, block.known)
+        outputs, _ = self.learner.predict_then_learn(block)
+        values = block.centre + outputs[:, 0].astype(np.float64) * block.spread
+        loss = residual_loss(Loss.of(self.output_shape[1]), values - block.values, self.spec.network.loss_shape)
+        outcome.losses[rows] = np.where(block.known, loss, np.nan)
+        outcome.segments.append(Segment(rows, values[:, None], ()))
 
 
 def best(segment: Segment) -> list[Label | None]:

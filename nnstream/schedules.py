@@ -24,6 +24,13 @@ class Schedule:
 
     code: ClassVar[int] = compiled.CONSTANT
 
+    def __post_init__(self) -> None:
+        self._require(self.warmup >= 0, f"warmup must be at least 0, not {self.warmup}")
+
+    def _require(self, condition: bool, message: str) -> None:
+        if not condition:
+            raise SpecError(f"{type(self).__name__}.{message}")
+
     def numbers(self) -> tuple[float, float, float]:
         """Return the three numbers the kernel reads."""
         return (0.0, 0.0, float(self.warmup))
@@ -44,8 +51,9 @@ class StepDecay(Schedule):
     code: ClassVar[int] = compiled.STEP_DECAY
 
     def __post_init__(self) -> None:
-        if self.every < 1:
-            raise SpecError(f"StepDecay.every must be at least 1, not {self.every}")
+        super().__post_init__()
+        self._require(0 < self.factor <= 1, f"factor must be above 0 and at most 1, not {self.factor}")
+        self._require(self.every >= 1, f"every must be at least 1, not {self.every}")
 
     def numbers(self) -> tuple[float, float, float]:  # noqa: D102
         return (self.factor, float(self.every), float(self.warmup))
@@ -59,6 +67,12 @@ class InverseTime(Schedule):
 
     code: ClassVar[int] = compiled.INVERSE_TIME
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require(
+            0 <= self.decay < float("inf"), f"decay must be a finite number of at least 0, not {self.decay}"
+        )
+
     def numbers(self) -> tuple[float, float, float]:  # noqa: D102
         return (self.decay, 0.0, float(self.warmup))
 
@@ -70,6 +84,12 @@ class Exponential(Schedule):
     decay: float = 1e-4
 
     code: ClassVar[int] = compiled.EXPONENTIAL
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require(
+            0 <= self.decay < float("inf"), f"decay must be a finite number of at least 0, not {self.decay}"
+        )
 
     def numbers(self) -> tuple[float, float, float]:  # noqa: D102
         return (self.decay, 0.0, float(self.warmup))
@@ -85,8 +105,9 @@ class Cosine(Schedule):
     code: ClassVar[int] = compiled.COSINE
 
     def __post_init__(self) -> None:
-        if self.period < 1:
-            raise SpecError(f"Cosine.period must be at least 1, not {self.period}")
+        super().__post_init__()
+        self._require(self.period >= 1, f"period must be at least 1, not {self.period}")
+        self._require(0 <= self.floor <= 1, f"floor must lie in [0, 1], not {self.floor}")
 
     def numbers(self) -> tuple[float, float, float]:  # noqa: D102
         return (float(self.period), self.floor, float(self.warmup))

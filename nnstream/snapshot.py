@@ -90,7 +90,7 @@ def load(data: bytes, spec: ModelSpec) -> tuple[Model, dict[str, Any], dict[str,
         model.encoder = Encoder.restored(header["encoder"], _unprefixed("encoder", arrays))
         for label in header["classes"][len(model.classes.known) :]:
             model.classes.add(label)
-        model.learner.resize(model.encoder.width, *model.output_shape)
+        model.fit_learner()
         model.learner.restore(_unprefixed("learner", arrays))
         model.scale.restore(_unprefixed("scale", arrays))
     except (SpecError, KeyError) as error:

@@ -62,6 +62,12 @@ class NetworkSpec:
             raise SpecError(f"initializer {self.initializer!r} is unknown; choose one of: {', '.join(INITIALIZERS)}")
         if self.batch_size < 1:
             raise SpecError(f"batch_size must be at least 1, not {self.batch_size}")
+        if Loss.of(self.loss) is Loss.HUBER and not 0 < self.loss_shape < float("inf"):
+            raise SpecError(f"loss_shape is Huber's δ and must be a positive finite number, not {self.loss_shape}")
+        if Loss.of(self.loss) is Loss.QUANTILE and not 0 < self.loss_shape < 1:
+            raise SpecError(f"loss_shape is the quantile τ and must lie between 0 and 1, not {self.loss_shape}")
+        if not self.optimizer.takes_schedule and self.schedule != Constant():
+            raise SpecError(f"{type(self.optimizer).__name__} sets its own rates; leave the schedule out")
 
     @property
     def sizes(self) -> tuple[int, ...]:

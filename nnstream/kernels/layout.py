@@ -45,5 +45,5 @@ HYPER_COLUMNS = 15
 STEPS = 0  # optimiser steps taken
 SAMPLES = 1  # samples learned
 PENDING = 2  # samples in the unfinished mini-batch
-SKIPPED = 3  # samples whose gradient was not finite, and was not applied
+SKIPPED = 3  # samples not learned: loss or gradient was not finite, or beyond any use
 CLOCK_COLUMNS = 4

@@ -1,5 +1,7 @@
 """Output links, losses and their gradients for one sample, in float32. Definitions: `nnstream.losses`."""
 
+import numpy as np
+
 from nnstream.kernels._jit import jit
 from nnstream.kernels.elementary import ONE, TWO, ZERO, exp, log
 from nnstream.kernels.types import Scalar, Vector
@@ -35,10 +37,12 @@ def link(code: int, z: Vector, out: Vector) -> None:
 
 @jit
 def loss(code: int, shape: Scalar, z: Vector, y: Vector) -> Scalar:
-    """Return the loss of the scores `z` against the target `y`, summed over the outputs."""
+    """Return the loss of the scores `z` against the target `y`, summed over the outputs; NaN for no target at all."""
     n = z.shape[0]
     total = ZERO
-    if code == LOG:
+    if not _is_target(code, n, y):
+        total = np.float32(np.nan)
+    elif code == LOG:
         for j in range(n):
             total += max(z[j], ZERO) - z[j] * y[j] + log(ONE + exp(-abs(z[j])))
     elif code == CROSS_ENTROPY:
@@ -74,8 +78,22 @@ def loss(code: int, shape: Scalar, z: Vector, y: Vector) -> Scalar:
 
 
 @jit
+def _is_target(code: int, outputs: int, y: Vector) -> bool:
+    """Return whether `y` is a target one can learn: finite numbers, or the index of one of the outputs."""
+    if code == CROSS_ENTROPY or (code == HINGE and outputs > 1):
+        return bool(ZERO <= y[0] < outputs)
+    finite = True
+    for j in range(outputs):
+        finite = finite and np.isfinite(y[j])
+    return finite
+
+
+@jit
 def gradient(code: int, shape: Scalar, z: Vector, out: Vector, y: Vector, delta: Vector) -> None:
-    """Write the derivative of the loss by each score `z[j]` to `delta[j]`; `out` is what `link` gave."""
+    """Write the derivative of the loss by each score `z[j]` to `delta[j]`; `out` is what `link` gave.
+
+    The loss must have been finite: an index is used here as it comes.
+    """
     n = z.shape[0]
     if code == LOG:
         for j in range(n):

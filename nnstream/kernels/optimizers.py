@@ -7,9 +7,10 @@ would otherwise leave denormal numbers behind, and those are a hundred times as 
 
 import numpy as np
 
+from nnstream.kernels import layout as at
 from nnstream.kernels._jit import jit
 from nnstream.kernels.elementary import ONE, ZERO
-from nnstream.kernels.types import Doubles, Scalar, Vector
+from nnstream.kernels.types import Doubles, Scalar, Table, Vector
 
 SGD, MOMENTUM, NESTEROV, ADAGRAD, RMSPROP, ADAM, NADAM, AMSGRAD, FTRL, COCOB = range(10)
 SLOTS = (0, 1, 1, 1, 1, 2, 2, 3, 2, 5)
@@ -21,6 +22,7 @@ _COCOB_ALPHA = np.float32(100.0)
 @jit
 def update(
     code: int,
+    layers: Table,
     params: Vector,
     grad: Vector,
     slots: Vector,
@@ -59,7 +61,11 @@ def update(
     elif ADAM <= code <= AMSGRAD:
         _adam_family(code, params, grad, slots, rate, beta1, beta2, epsilon, powers)
     elif code == FTRL:
-        _ftrl(params, grad, slots, rate, beta1, l1, l2)
+        for k in range(layers.shape[0]):
+            w, b = layers[k, at.WEIGHTS], layers[k, at.BIASES]
+            end = b + layers[k, at.FAN_OUT]
+            _ftrl(params[w:b], grad[w:b], slots[w:b], slots[n + w : n + b], rate, beta1, l1, l2)
+            _ftrl(params[b:end], grad[b:end], slots[b:end], slots[n + b : n + end], rate, beta1, ZERO, ZERO)
     elif code == COCOB:
         _cocob(params, grad, slots)
 
@@ -109,10 +115,10 @@ def _adam_family(
 
 
 @jit
-def _ftrl(params: Vector, grad: Vector, slots: Vector, rate: Scalar, beta: Scalar, l1: Scalar, l2: Scalar) -> None:
-    n = params.shape[0]
-    z, squares = slots[:n], slots[n : 2 * n]
-    for p in range(n):
+def _ftrl(
+    params: Vector, grad: Vector, z: Vector, squares: Vector, rate: Scalar, beta: Scalar, l1: Scalar, l2: Scalar
+) -> None:
+    for p in range(params.shape[0]):
         g = grad[p]
         before = np.sqrt(squares[p])
         squares[p] += g * g
@@ -136,4 +142,4 @@ def _cocob(params: Vector, grad: Vector, slots: Vector) -> None:
         theta[p] += g
         floor = max(total[p] + scale[p], _COCOB_ALPHA * scale[p])
         if scale[p] > ZERO:
-            params[p] = start[p] + theta[p] / (scale[p] * floor) * (scale[p] + reward[p])
+            params[p] = start[p] + theta[p] / floor * ((scale[p] + reward[p]) / scale[p])

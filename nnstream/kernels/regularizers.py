@@ -18,9 +18,10 @@ def penalise(weights: Vector, grad: Vector, l1: Scalar, l2: Scalar) -> None:
 
 @jit
 def clip_by_value(grad: Vector, limit: Scalar) -> None:
-    """Cut every component to [-limit, limit]."""
+    """Cut every component to [-limit, limit]; NaN stays NaN."""
     for p in range(grad.shape[0]):
-        grad[p] = min(max(grad[p], -limit), limit)
+        if abs(grad[p]) > limit:
+            grad[p] = limit if grad[p] > ZERO else -limit
 
 
 @jit

@@ -17,8 +17,12 @@ def rate_factor(code: int, a: Scalar, b: Scalar, warmup: Scalar, step: int) -> S
     t = np.float32(step)
     factor = ONE
     if code == STEP_DECAY:
-        for _ in range(min(int(step // max(int(b), 1)), 200)):
-            factor *= a
+        times, power = int(step // max(int(b), 1)), np.float32(a)
+        while times > 0:  # a^times by squaring: a few multiplications, and no C library
+            if times % 2 == 1:
+                factor *= power
+            power *= power
+            times //= 2
     elif code == INVERSE_TIME:
         factor = ONE / (ONE + a * t)
     elif code == EXPONENTIAL:

@@ -12,12 +12,14 @@ from nnstream.kernels.activations import activate, multiply_by_derivative
 from nnstream.kernels.dense import backward_inputs, backward_weights, forward
 from nnstream.kernels.elementary import ONE, ZERO
 from nnstream.kernels.losses import gradient, link, loss
-from nnstream.kernels.optimizers import update
+from nnstream.kernels.optimizers import FTRL, update
 from nnstream.kernels.regularizers import clip_by_norm, clip_by_value, draw_mask, limit_norms, penalise
 from nnstream.kernels.schedules import rate_factor
 from nnstream.kernels.types import Cube, Doubles, Flags, Matrix, Scalar, Table, Vector
 
 _NEGLIGIBLE = np.float32(1e-8)
+_LARGEST_BITS = np.float32(1e15).view(np.int32)  # a gradient beyond that has diverged; its square is still a float32
+_MAGNITUDE = np.int32(0x7FFFFFFF)
 
 
 @jit
@@ -55,7 +57,7 @@ def predict_then_learn(
         clocks: int64 (m, CLOCK_COLUMNS).
         scratch: float32 (4, units of the largest network), overwritten.
         outputs: float32 (m, n, fan_out of the last layers), written.
-        losses: float32 (m, n), written; NaN where a row has no label.
+        losses: float32 (m, n), written; NaN where a row has no label, or one that cannot be learned.
     """
     for m in range(members.shape[0]):
         first = members[m, at.FIRST_LAYER]
@@ -101,6 +103,10 @@ def _walk(
             losses[i] = np.float32(np.nan)
             continue
         losses[i] = loss(code, shape, z[last:], Y[i])
+        if not np.isfinite(losses[i]):
+            clock[at.SAMPLES] += 1
+            clock[at.SKIPPED] += 1
+            continue
         out = outputs[i]
         if dropout > ZERO:
             draw_mask(mask[:last], dropout, member[at.SEED], clock[at.SAMPLES], 0)
@@ -199,7 +205,7 @@ def _step(
     powers: Doubles,
     clock: Table,
 ) -> None:
-    """Take one optimiser step with the gradient gathered so far."""
+    """Take one optimiser step with the gradient gathered so far, or drop it where it is not a usable number."""
     pending = clock[at.PENDING]
     clock[at.PENDING] = 0
     if pending > 1:
@@ -210,13 +216,19 @@ def _step(
         clip_by_value(grad, hyper[at.CLIP_VALUE])
     if hyper[at.CLIP_NORM] > ZERO:
         clip_by_norm(grad, hyper[at.CLIP_NORM])
+    if member[at.OPTIMIZER] != FTRL:
+        _add_penalties(layers, hyper, params, grad)
+    if not _is_bounded(grad):
+        clock[at.SKIPPED] += pending
+        return
     s = at.SCHEDULE_START
     rate = hyper[at.LEARNING_RATE] * rate_factor(
         member[at.SCHEDULE], hyper[s], hyper[s + 1], hyper[s + 2], clock[at.STEPS]
     )
-    _regularise(layers, hyper, params, grad, rate)
+    if hyper[at.WEIGHT_DECAY] > ZERO:
+        _decay(layers, rate * hyper[at.WEIGHT_DECAY], params)
     update(
-        member[at.OPTIMIZER], params, grad, slots, rate,
+        member[at.OPTIMIZER], layers, params, grad, slots, rate,
         hyper[at.BETA1], hyper[at.BETA2], hyper[at.EPSILON], hyper[at.L1], hyper[at.L2], powers,
     )  # fmt: skip
     if hyper[at.MAX_NORM] > ZERO:
@@ -227,14 +239,31 @@ def _step(
 
 
 @jit
-def _regularise(layers: Table, hyper: Vector, params: Vector, grad: Vector, rate: Scalar) -> None:
-    """Apply penalties and decoupled weight decay to the weights, never to the biases."""
-    l1, l2, decay = hyper[at.L1], hyper[at.L2], hyper[at.WEIGHT_DECAY]
-    if l1 == ZERO and l2 == ZERO and decay == ZERO:
+def _is_bounded(grad: Vector) -> bool:
+    """Return whether no component is NaN, infinite or beyond `_LARGEST_BITS`.
+
+    Floats without their sign are ordered as their bits are, and a maximum of integers vectorises.
+    """
+    top = np.int32(0)
+    for p in range(grad.shape[0]):
+        top = max(top, np.int32(np.float32(grad[p]).view(np.int32) & _MAGNITUDE))
+    return bool(top <= _LARGEST_BITS)
+
+
+@jit
+def _add_penalties(layers: Table, hyper: Vector, params: Vector, grad: Vector) -> None:
+    """Add the gradient of the penalties on the weights, never on the biases."""
+    l1, l2 = hyper[at.L1], hyper[at.L2]
+    if l1 == ZERO and l2 == ZERO:
         return
     for k in range(layers.shape[0]):
         w, b = layers[k, at.WEIGHTS], layers[k, at.BIASES]
         penalise(params[w:b], grad[w:b], l1, l2)
-        if decay > ZERO:
-            for p in range(w, b):
-                params[p] -= rate * decay * params[p]
+
+
+@jit
+def _decay(layers: Table, share: Scalar, params: Vector) -> None:
+    """Take a share off the weights, never off the biases (AdamW's decoupled decay)."""
+    for k in range(layers.shape[0]):
+        for p in range(layers[k, at.WEIGHTS], layers[k, at.BIASES]):
+            params[p] -= share * params[p]

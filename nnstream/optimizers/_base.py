@@ -9,6 +9,9 @@ import numpy.typing as npt
 from nnstream.errors import SpecError
 from nnstream.kernels import optimizers as compiled
 
+_LARGEST_RATE = 1e6
+_LEAST_EPSILON = 1e-16  # kernels flush second moments below 1e-30, whose root is 1e-15
+
 
 @dataclass(frozen=True)
 class Numbers:
@@ -29,6 +32,7 @@ class Optimizer:
     """
 
     code: ClassVar[int]
+    takes_schedule: ClassVar[bool] = True  # whether a schedule may change its learning rate
 
     @property
     def slot_count(self) -> int:
@@ -51,8 +55,13 @@ def require(condition: bool, message: str) -> None:
 
 
 def require_rate(rate: float) -> None:
-    """Raise a SpecError unless `rate` is a positive finite learning rate."""
-    require(0 < rate < float("inf"), f"learning_rate must be a positive finite number, not {rate}")
+    """Raise a SpecError unless `rate` is a learning rate that float32 arithmetic survives."""
+    require(0 < rate <= _LARGEST_RATE, f"learning_rate must be above 0 and at most {_LARGEST_RATE:g}, not {rate}")
+
+
+def require_epsilon(epsilon: float) -> None:
+    """Raise a SpecError unless `epsilon` keeps a division by the root of a vanished moment harmless."""
+    require(_LEAST_EPSILON <= epsilon <= 1, f"epsilon must lie in [{_LEAST_EPSILON:g}, 1], not {epsilon}")
 
 
 def require_fraction(name: str, number: float) -> None:

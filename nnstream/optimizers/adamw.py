@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from nnstream.kernels import optimizers as compiled
-from nnstream.optimizers._base import Numbers, Optimizer, require, require_fraction, require_rate
+from nnstream.optimizers._base import Numbers, Optimizer, require, require_epsilon, require_fraction, require_rate
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,11 @@ class AdamW(Optimizer):
         require_rate(self.learning_rate)
         require_fraction("beta1", self.beta1)
         require_fraction("beta2", self.beta2)
-        require(self.epsilon > 0, f"epsilon must be positive, not {self.epsilon}")
-        require(self.weight_decay >= 0, f"weight_decay must be at least 0, not {self.weight_decay}")
+        require_epsilon(self.epsilon)
+        require(
+            0 <= self.weight_decay * self.learning_rate < 1,
+            f"weight_decay must be at least 0 and below 1 / learning_rate, not {self.weight_decay}",
+        )
 
     def numbers(self) -> Numbers:  # noqa: D102
         return Numbers(self.learning_rate, self.beta1, self.beta2, self.epsilon, self.weight_decay)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from nnstream.kernels import optimizers as compiled
-from nnstream.optimizers._base import Numbers, Optimizer, require, require_fraction, require_rate
+from nnstream.optimizers._base import Numbers, Optimizer, require_epsilon, require_fraction, require_rate
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class AMSGrad(Optimizer):
         require_rate(self.learning_rate)
         require_fraction("beta1", self.beta1)
         require_fraction("beta2", self.beta2)
-        require(self.epsilon > 0, f"epsilon must be positive, not {self.epsilon}")
+        require_epsilon(self.epsilon)
 
     def numbers(self) -> Numbers:  # noqa: D102
         return Numbers(self.learning_rate, self.beta1, self.beta2, self.epsilon)

@@ -15,6 +15,7 @@ class COCOB(Optimizer):
     """COCOB-Backprop: betting on each coordinate, no learning rate at all (Orabona & Tommasi 2017, algorithm 2)."""
 
     code: ClassVar[int] = compiled.COCOB
+    takes_schedule: ClassVar[bool] = False
 
     def numbers(self) -> Numbers:  # noqa: D102
         return Numbers()

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from nnstream.kernels import optimizers as compiled
-from nnstream.optimizers._base import Numbers, Optimizer, require, require_fraction, require_rate
+from nnstream.optimizers._base import Numbers, Optimizer, require_epsilon, require_fraction, require_rate
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class RMSProp(Optimizer):
     def __post_init__(self) -> None:
         require_rate(self.learning_rate)
         require_fraction("rho", self.rho)
-        require(self.epsilon > 0, f"epsilon must be positive, not {self.epsilon}")
+        require_epsilon(self.epsilon)
 
     def numbers(self) -> Numbers:  # noqa: D102
         return Numbers(self.learning_rate, beta2=self.rho, epsilon=self.epsilon)

@@ -1,0 +1,47 @@
+"""A block of encoded events, as a learner takes it."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Encoded events in log order.
+
+    Attributes:
+        X: float32 (n, columns).
+        numbers: float64 (n, numbers), the numbers among the features as they came; NaN is missing.
+        number_columns: int64 (numbers,), the column of `X` that holds each of them standardised.
+        y: float32 (n, 1): a class index, or the label on its running scale.
+        known: bool (n,), whether the label is known.
+        values: float64 (n,), a regression's labels as they came.
+        centre: float64 (n,), what 0 means in a regression's prediction of each row.
+        spread: float64 (n,), what 1 means there beyond the centre.
+    """
+
+    X: Array
+    numbers: Array
+    number_columns: Array
+    y: Array
+    known: Array
+    values: Array
+    centre: Array
+    spread: Array
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def __getitem__(self, rows: slice) -> "Block":
+        return Block(
+            self.X[rows], self.numbers[rows], self.number_columns, self.y[rows], self.known[rows],
+            self.values[rows], self.centre[rows], self.spread[rows],
+        )  # fmt: skip
+
+    def unlabelled(self) -> "Block":
+        """Return the same events as if no label were known."""
+        return replace(self, known=np.zeros(len(self), np.bool_))

@@ -1,0 +1,239 @@
+"""The learner that needs no tuning: many small networks, all updated on every sample, mixed by what they are worth.
+
+One bad learning rate can not ruin a stream, and after a drift the weight moves to whichever network adapts fastest.
+Study: docs/adr/0004-the-default-ensemble.md. See also Gunasekara et al. 2022 (online hyper-parameter optimisation
+of streaming networks), Sahoo et al. 2018 (hedge backpropagation).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nnstream.basis import Basis, Shape
+from nnstream.block import Block
+from nnstream.kernels import losses as codes
+from nnstream.kernels import sparse as at
+from nnstream.kernels.basis import remember
+from nnstream.kernels.mixture import mix_classes, mix_numbers
+from nnstream.kernels.sparse import KEEP_EVERY, walk
+from nnstream.members import (
+    CLASSIFIERS,
+    CODES,
+    REGRESSORS,
+    Member,
+    carry_over,
+    fresh,
+    parameter_count,
+    shifted,
+    span,
+    split,
+)
+from nnstream.state import check_like
+
+Array = npt.NDArray[Any]
+CHECK_EVERY = KEEP_EVERY  # learned samples between two looks for members that have diverged
+_LARGEST_WEIGHT = 1e4
+_CAPACITY = 2048  # of the replay ring: the longest window, and a whole segment beside it
+
+
+class Ensemble:
+    """A mixture of small networks over one stream.
+
+    Args:
+        regression: whether the labels are numbers.
+        members: the networks; None takes the default ones.
+        seed: of initial weights and replay.
+
+    Attributes:
+        rebirths: int64 (members,): how often each was begun anew because it had diverged.
+    """
+
+    def __init__(self, *, regression: bool, members: Sequence[Member] | None = None, seed: int = 0) -> None:
+        self.members = tuple(members or (REGRESSORS if regression else CLASSIFIERS))
+        self.regression = regression
+        self.seed = seed
+        count = len(self.members) + int(regression)  # a regression has one more: no change
+        self._basis = Basis(regression=regression)
+        self._shape, self._outputs = Shape(3, 0, 0), 1
+        self.rebirths = np.zeros(len(self.members), np.int64)
+        self._learned = 0
+        self._state = np.zeros((3, max(count, 7)), np.float32)
+        self._mixing = np.full((2, count), 0.0 if regression else 1 / count, np.float32)
+        self._powers = np.ones((len(self.members), 2), np.float64)
+        self._rates = np.array([(member.rate, member.keep) for member in self.members], np.float32)
+        self._past_columns = np.zeros((_CAPACITY, self._shape.entries), np.int32)
+        self._past_values = np.zeros((_CAPACITY, self._shape.entries), np.float32)
+        self._past_y = np.zeros((_CAPACITY, 1), np.float32)
+        self._describe()
+        self._params = np.concatenate([self._fresh(j) for j in range(len(self.members))])
+        self._slots = np.zeros((2, len(self._params)), np.float32)
+
+    def _describe(self) -> None:
+        rows, start = [], 0
+        for j, member in enumerate(self.members):
+            seen, count = span(member, self._shape), parameter_count(member, self._shape, self._outputs)
+            rows.append(
+                (seen.first_entry, seen.last_entry, seen.first_column, member.hidden, CODES[member.optimizer],
+                 member.replay_window, member.replay_steps, self.seed * 1000 + j, start, start + count)
+            )  # fmt: skip
+            start += count
+        self._table = np.array(rows, np.int64)
+
+    def _fresh(self, j: int) -> npt.NDArray[np.float32]:
+        seed = (self.seed * 1000 + j) * 1000 + int(self.rebirths[j])
+        return fresh(self.members[j], self._shape, self._outputs, seed)
+
+    @property
+    def weights(self) -> npt.NDArray[np.float64]:
+        """Return float64 (members,): the share of each member in the Hedge part of the mixture."""
+        scores = self._state[0, : len(self._mixing[0])].astype(np.float64)
+        shares = np.exp(scores - scores.max())
+        return np.asarray(shares / shares.sum())[: len(self.members)]
+
+    # -- learning
+
+    def predict(self, block: Block) -> npt.NDArray[np.float32]:
+        """Return float32 (n, outputs); nothing is learned, and no state moves."""
+        return self._walk(block.unlabelled())[0]
+
+    def predict_then_learn(self, block: Block) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Predict each row, then learn it where its label is known, strictly in order.
+
+        Returns:
+            Outputs, float32 (n, outputs): for two classes the probability of the second, for more that of each,
+            for a regression the number on the scale of the block; and losses, float32 (n,).
+        """
+        outputs, losses, start = [], [], 0
+        while start < len(block):
+            stop = self._next_stop(block, start)
+            part = block[start:stop]
+            got, lost = self._walk(part)
+            outputs.append(got)
+            losses.append(lost)
+            self._basis.remember(part.numbers)
+            self._learned += int(part.known.sum())
+            if self._learned % CHECK_EVERY == 0 and part.known.any():
+                self._begin_diverged_anew()
+            start = stop
+        return np.concatenate(outputs), np.concatenate(losses)
+
+    def _next_stop(self, block: Block, start: int) -> int:
+        """Return where the next segment ends: at new knots, or at a look for diverged members."""
+        stop = min(len(block), start + self._basis.rows_to_refit())
+        until_check = CHECK_EVERY - self._learned % CHECK_EVERY
+        labelled = np.cumsum(block.known[start:stop])
+        reached = int(np.searchsorted(labelled, until_check))
+        return min(stop, start + reached + 1)
+
+    def _walk(self, block: Block) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        n, k = len(block), self._outputs
+        columns, values = self._basis.entries(self._lags(block), block.X, block.numbers, block.number_columns)
+        remember(
+            columns, values, block.y, block.known, self._learned, self._past_columns, self._past_values, self._past_y
+        )
+        scores = np.empty((len(self._mixing[0]), n, k), np.float32)
+        if self.regression:
+            scores[-1, :, 0] = values[:, 0]
+        hidden = max(member.hidden for member in self.members)
+        scratch = np.empty((4, max(hidden, 3 * k)), np.float32)
+        loss = codes.HUBER if self.regression else (codes.LOG if k == 1 else codes.CROSS_ENTROPY)
+        walk(
+            self._table, self._rates, loss, columns, values, block.y, block.known, self._past_columns,
+            self._past_values, self._past_y, self._learned, self._params, self._slots, self._powers, scratch, scores,
+        )  # fmt: skip
+        return self._mix(scores, block)
+
+    def _lags(self, block: Block) -> npt.NDArray[np.float32]:
+        if self.regression:
+            return self._basis.lag_numbers(block.values, block.known, block.centre, block.spread)
+        if self._outputs == 1:
+            return self._basis.lag_rows(2 * block.y - 1, block.known)
+        one_hot = np.eye(self._outputs, dtype=np.float32)[block.y[:, 0].astype(np.int64)]
+        return self._basis.lag_rows(2 * one_hot - np.float32(0.5), block.known)
+
+    def _mix(self, scores: Array, block: Block) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        n, m = len(block), len(scores)
+        classes = 1 if self.regression else max(2, self._outputs)
+        mixed, losses = np.empty((n, classes), np.float32), np.empty(n, np.float32)
+        scratch = np.empty((m + 5, max(classes, m, 3)), np.float32)
+        mix = mix_numbers if self.regression else mix_classes
+        mix(scores, block.y, block.known, self._state, self._mixing, scratch, mixed, losses)
+        return (mixed if classes != 2 else mixed[:, 1:]), losses  # noqa: PLR2004
+
+    def _begin_diverged_anew(self) -> None:
+        for j, (start, stop) in enumerate(self._table[:, [at.START, at.STOP]]):
+            own = self._params[start:stop]
+            if np.isfinite(own).all() and (len(own) == 0 or np.abs(own).max() < _LARGEST_WEIGHT):
+                continue
+            self.rebirths[j] += 1
+            own[:] = self._fresh(j)
+            self._slots[:, start:stop] = 0
+            self._powers[j] = 1
+
+    # -- growth and state
+
+    def resize(self, columns: int, numbers: int, outputs: int, loss: str) -> None:
+        """Widen to more columns, numbers or outputs; what was learned stays. `loss` follows from the outputs."""
+        del loss
+        before, had = self._shape, self._outputs
+        self._basis.resize(numbers, outputs)
+        after = Shape(3 * self._basis.targets, columns, self._basis.numbers)
+        if (before, had) == (after, outputs):
+            return
+        old_table, old_params, old_slots = self._table, self._params, self._slots
+        self._shape, self._outputs = after, outputs
+        self._describe()
+        self._params = np.concatenate([self._fresh(j) for j in range(len(self.members))])
+        self._slots = np.zeros((2, len(self._params)), np.float32)
+        for j, member in enumerate(self.members):
+            old, new = (slice(*table[j, [at.START, at.STOP]]) for table in (old_table, self._table))
+            pairs = [(old_params, self._params), (old_slots[0], self._slots[0]), (old_slots[1], self._slots[1])]
+            for source, target in pairs:
+                narrow, wide = split(source[old], member, before, had), split(target[new], member, after, outputs)
+                carry_over(narrow, wide, had, outputs, linear=member.hidden == 0)
+        self._resize_past(before, after)
+
+    def _resize_past(self, before: Shape, after: Shape) -> None:
+        values = np.zeros((_CAPACITY, after.entries), np.float32)
+        if before.lags == after.lags:
+            values[:, : before.lags] = self._past_values[:, : before.lags]
+        own = self._past_values[:, before.lags :]
+        values[:, after.lags : after.lags + before.columns] = own[:, : before.columns]
+        bins = after.lags + after.columns
+        values[:, bins : bins + 2 * before.numbers] = own[:, before.columns :]
+        self._past_columns, self._past_values = shifted(self._past_columns, before, after), values
+
+    def state(self) -> dict[str, Array]:
+        """Return the arrays that, with members and seed, are everything there is to know; not copies."""
+        basis = {f"basis.{name}": array for name, array in self._basis.state().items()}
+        return basis | {
+            "params": self._params,
+            "slots": self._slots,
+            "powers": self._powers,
+            "mixture": self._state,
+            "mixing": self._mixing,
+            "past_columns": self._past_columns,
+            "past_values": self._past_values,
+            "past_y": self._past_y,
+            "rebirths": self.rebirths,
+            "learned": np.array([self._learned]),
+        }
+
+    def restore(self, arrays: Mapping[str, Array]) -> None:
+        """Take over what `state` gave, into an ensemble of the same shape.
+
+        Raises:
+            SpecError: an array has another shape or dtype; the message names it.
+        """
+        check_like(self.state(), arrays)
+        self._basis.restore(
+            {name.removeprefix("basis."): array for name, array in arrays.items() if name.startswith("basis.")}
+        )
+        self._params, self._slots = arrays["params"].copy(), arrays["slots"].copy()
+        self._powers, self._state = arrays["powers"].copy(), arrays["mixture"].copy()
+        self._mixing, self.rebirths = arrays["mixing"].copy(), arrays["rebirths"].copy()
+        self._past_columns, self._past_values = arrays["past_columns"].copy(), arrays["past_values"].copy()
+        self._past_y = arrays["past_y"].copy()
+        self._learned = int(arrays["learned"][0])

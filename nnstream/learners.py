@@ -1,0 +1,55 @@
+"""What a model lets learn: one network, or the ensemble, behind one interface."""
+
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from nnstream.block import Block
+from nnstream.network import Network
+
+Array = npt.NDArray[Any]
+
+
+class Learner(Protocol):
+    """What a model needs of the thing that learns."""
+
+    def predict(self, block: Block) -> npt.NDArray[np.float32]:
+        """Return float32 (n, outputs); nothing is learned."""
+
+    def predict_then_learn(self, block: Block) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Return outputs, float32 (n, outputs), and losses, float32 (n,), strictly in order."""
+
+    def resize(self, columns: int, numbers: int, outputs: int, loss: str) -> None:
+        """Widen; what was learned stays."""
+
+    def state(self) -> dict[str, Array]:
+        """Return all arrays of state; not copies."""
+
+    def restore(self, arrays: dict[str, Array]) -> None:
+        """Take over what `state` gave; raises SpecError where an array does not fit."""
+
+
+class SingleNetwork:
+    """One network as a learner: it looks at the encoded columns only."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+
+    def predict(self, block: Block) -> npt.NDArray[np.float32]:  # noqa: D102
+        return self.network.predict(block.X)
+
+    def predict_then_learn(  # noqa: D102
+        self, block: Block
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        return self.network.predict_then_learn(block.X, block.y, block.known)
+
+    def resize(self, columns: int, numbers: int, outputs: int, loss: str) -> None:  # noqa: D102
+        del numbers
+        self.network.resize(columns, outputs, loss)
+
+    def state(self) -> dict[str, Array]:  # noqa: D102
+        return self.network.state()
+
+    def restore(self, arrays: dict[str, Array]) -> None:  # noqa: D102
+        self.network.restore(arrays)

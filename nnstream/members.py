@@ -1,0 +1,189 @@
+"""The members of the default ensembles, and where their weights lie when the stream widens.
+
+Chosen on 19 classification and 11 regression streams and checked on 18 others (benchmarks/bench_streams.py): rates
+a factor of 30 apart, three optimisers, with and without hidden units, with and without replay, because which of
+them wins differs from stream to stream and from week to week.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from nnstream.basis import BINS, Shape
+from nnstream.initializers import draw
+from nnstream.kernels.optimizers import ADAGRAD, ADAM, SGD
+
+Sees = Literal["columns", "columns+bins", "lags+columns", "all"]
+CODES = {"sgd": SGD, "adagrad": ADAGRAD, "adam": ADAM}
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network of an ensemble.
+
+    Args:
+        sees: which part of a row.
+        optimizer: how its weights move.
+        rate: learning rate.
+        hidden: ReLU units; 0 is a linear model.
+        replay_window: how many samples back replay reaches.
+        replay_steps: older samples learned again after each new one.
+        keep: what AdaGrad's accumulators are multiplied by every 512 samples.
+    """
+
+    sees: Sees
+    optimizer: Literal["sgd", "adagrad", "adam"]
+    rate: float
+    hidden: int = 32
+    replay_window: int = 1
+    replay_steps: int = 0
+    keep: float = 1.0
+
+    @property
+    def follows(self) -> bool:
+        """Return whether it is a linear model that sees the last label: it starts by repeating it."""
+        return self.hidden == 0 and self.sees == "lags+columns"
+
+
+CLASSIFIERS = (
+    Member("columns+bins", "adagrad", 0.1, 32, 1000, 1, 0.9),
+    Member("columns+bins", "adagrad", 0.3, 32, 200, 1, 0.9),
+    Member("columns+bins", "sgd", 0.03, 32, 1000, 1),
+    Member("all", "sgd", 0.1),
+    Member("columns", "adagrad", 0.1, 32, 200, 1, 0.9),
+    Member("columns", "adam", 0.01, 16),
+    Member("columns", "sgd", 0.1, 0),
+    Member("columns", "adagrad", 0.1, 0, keep=0.9),
+    Member("all", "sgd", 0.3, 0),
+)
+REGRESSORS = (
+    Member("columns+bins", "adagrad", 0.1, 32, 1000, 2, 0.9),
+    Member("columns+bins", "adagrad", 0.3, 32, 200, 1, 0.9),
+    Member("all", "adagrad", 0.1, keep=0.9),
+    Member("all", "sgd", 0.03),
+    Member("columns", "adagrad", 0.1, 32, 200, 1, 0.9),
+    Member("all", "sgd", 0.01, 0),
+    Member("lags+columns", "adagrad", 0.3, 0, keep=0.9),
+)
+
+
+class Span(NamedTuple):
+    """Which entries of a row a member sees, and which columns those can be."""
+
+    first_entry: int
+    last_entry: int
+    first_column: int
+    columns: int
+
+
+def span(member: Member, shape: Shape) -> Span:
+    """Return what `member` sees of rows of that shape."""
+    q, w = shape.lags, shape.columns
+    match member.sees:
+        case "columns":
+            return Span(q, q + w, q, w)
+        case "columns+bins":
+            return Span(q, shape.entries, q, shape.width - q)
+        case "lags+columns":
+            return Span(0, q + w, 0, q + w)
+        case _:
+            return Span(0, shape.entries, 0, shape.width)
+
+
+def parameter_count(member: Member, shape: Shape, outputs: int) -> int:
+    """Return the number of weights and biases."""
+    columns = span(member, shape).columns
+    if member.hidden == 0:
+        return columns * outputs + outputs
+    return columns * member.hidden + member.hidden + member.hidden * outputs + outputs
+
+
+class Parts(NamedTuple):
+    """A member's flat parameters as views: rows by kind of column, then what lies above them."""
+
+    lags: npt.NDArray[np.float32]
+    columns: npt.NDArray[np.float32]
+    bins: npt.NDArray[np.float32]
+    hidden_bias: npt.NDArray[np.float32]
+    top: npt.NDArray[np.float32]
+    bias: npt.NDArray[np.float32]
+
+
+def split(flat: npt.NDArray[np.float32], member: Member, shape: Shape, outputs: int) -> Parts:
+    """Return views into a member's flat parameters (or into one of its slots)."""
+    units = member.hidden or outputs
+    rows_end = span(member, shape).columns * units
+    rows = flat[:rows_end].reshape(-1, units)
+    lags = shape.lags if member.sees in ("lags+columns", "all") else 0
+    columns = lags + shape.columns
+    hidden_end = rows_end + member.hidden
+    return Parts(
+        rows[:lags],
+        rows[lags:columns],
+        rows[columns:],
+        flat[rows_end:hidden_end],
+        flat[hidden_end : len(flat) - outputs].reshape(member.hidden, outputs),
+        flat[len(flat) - outputs :],
+    )
+
+
+def fresh(member: Member, shape: Shape, outputs: int, seed: int) -> npt.NDArray[np.float32]:
+    """Return a member's initial parameters; a column's weights do not depend on how many columns follow."""
+    flat = np.zeros(parameter_count(member, shape, outputs), np.float32)
+    if member.follows:
+        flat[:outputs] = 1.0
+        return flat
+    parts = split(flat, member, shape, outputs)
+    fan_in, units = span(member, shape).columns, member.hidden or outputs
+    kind = "he" if member.hidden else "lecun"
+    parts.lags[:] = draw(kind, seed, 0, range(len(parts.lags)), fan_in, units)
+    parts.columns[:] = draw(kind, seed, 1, range(len(parts.columns)), fan_in, units)
+    parts.bins[:] = draw(kind, seed, 2, range(len(parts.bins)), fan_in, units)
+    parts.top[:] = draw("lecun", seed, 3, range(member.hidden), member.hidden, outputs)
+    return flat
+
+
+def carry_over(old: Parts, new: Parts, before: int, after: int, *, linear: bool) -> None:
+    """Copy what was learned into the parameters of a wider member.
+
+    Args:
+        old: of the narrower member.
+        new: of the wider one, changed in place.
+        before: outputs of the narrower one.
+        after: outputs of the wider one; 1 becoming several is a sigmoid becoming a softmax, see `Bank.resize`.
+        linear: whether rows hold one weight an output.
+    """
+    first = int(before == 1 < after)
+    outputs = slice(first, first + before)
+    units = outputs if linear else slice(None)
+    if before < after:
+        new.top[:] = 0
+        new.bias[:] = 0
+        new.lags[:] = 0
+        if linear:
+            new.columns[: len(old.columns)] = 0
+            new.bins[: len(old.bins)] = 0
+    new.columns[: len(old.columns), units] = old.columns
+    new.bins[: len(old.bins), units] = old.bins
+    new.hidden_bias[:] = old.hidden_bias
+    new.top[:, outputs] = old.top
+    new.bias[outputs] = old.bias
+    if len(old.lags) and not first:
+        for r in range(3):
+            new.lags[r * after : r * after + before, units] = old.lags[r * before : (r + 1) * before]
+
+
+def shifted(columns: npt.NDArray[np.int32], before: Shape, after: Shape) -> npt.NDArray[np.int32]:
+    """Return the entries' columns of remembered rows, int32 (n, after.entries), after the stream widened."""
+    n = len(columns)
+    lags_and_columns = np.arange(after.lags + after.columns, dtype=np.int32)
+    old_bins = columns[:, before.lags + before.columns :] + (
+        after.lags - before.lags + after.columns - before.columns
+    )
+    first_bins = after.lags + after.columns + np.arange(before.numbers, after.numbers) * BINS
+    new_bins = (first_bins[:, None] + np.arange(2)).ravel()
+    parts = [np.broadcast_to(lags_and_columns, (n, len(lags_and_columns))), old_bins]
+    parts.append(np.broadcast_to(new_bins, (n, len(new_bins))))
+    return np.ascontiguousarray(np.concatenate(parts, axis=1), np.int32)
