@@ -14,7 +14,8 @@ from nnstream.kernels.basis import fill_entries, lag_labels, lag_numbers
 
 Array = npt.NDArray[Any]
 
-BINS = 9
+QUANTILES = (0.005, 0.03, 0.12, 0.25, 0.375, 0.5, 0.625, 0.75, 0.88, 0.97, 0.995)
+BINS = len(QUANTILES)
 MOST_BINNED = 128  # numbers; those after them get no bins
 REFIT_EARLY = (32, 64, 128, 256, 512, 1000)
 REFIT_EVERY = 4000
@@ -120,12 +121,12 @@ class Basis:
             self._refit()
 
     def _refit(self) -> None:
-        """Place the knots at the quantiles 1/10 … 9/10 of what is remembered; at each value where there are few."""
+        """Place the knots at the quantiles of what is remembered; at each value where there are few."""
         for j in range(self.numbers):
             values = np.sort(self._recent[: self.seen, j][~np.isnan(self._recent[: self.seen, j])])
             knots = np.unique(values)
             if len(knots) > BINS:
-                at = np.arange(1, BINS + 1) / (BINS + 1) * (len(values) - 1)
+                at = np.array(QUANTILES) * (len(values) - 1)
                 low = at.astype(np.int64)
                 high = np.minimum(low + 1, len(values) - 1)
                 knots = np.unique(values[low] + (at - low) * (values[high] - values[low]))

@@ -35,7 +35,29 @@ from nnstream.state import check_like
 Array = npt.NDArray[Any]
 CHECK_EVERY = KEEP_EVERY  # learned samples between two looks for members that have diverged
 _LARGEST_WEIGHT = 1e4
+_LARGEST_LOSS = 9.2
+_PATIENCE, _JUMP, _MARGIN, _SLOW = 4, 1.5, 0.1, 0.1
 _CAPACITY = 2048  # of the replay ring: the longest window, and a whole segment beside it
+
+
+class Watch:
+    """Notices when the mixture's loss jumps, by comparing the last `CHECK_EVERY` samples with those before."""
+
+    def __init__(self) -> None:
+        self.numbers = np.zeros(3)  # loss since the last check, slow mean of what checks found, checks
+
+    def add(self, losses: Array, *, regression: bool) -> None:
+        """Add the losses of labelled samples, one by one: the sum must not depend on where a block was cut."""
+        capped = np.minimum(np.sqrt(losses) if regression else losses, _LARGEST_LOSS)
+        self.numbers[0] = np.cumsum(np.concatenate([self.numbers[:1], capped]))[-1]
+
+    def check(self) -> bool:
+        """Return whether the mean loss has jumped since the last checks."""
+        now, slow, checks = self.numbers[0] / CHECK_EVERY, self.numbers[1], self.numbers[2] + 1
+        jumped = bool(checks > _PATIENCE and now > _JUMP * slow + _MARGIN)
+        share = 1.0 if jumped or checks == 1 else max(1 / checks, _SLOW)
+        self.numbers[:] = 0.0, slow + share * (now - slow), checks
+        return jumped
 
 
 class Ensemble:
@@ -47,7 +69,7 @@ class Ensemble:
         seed: of initial weights and replay.
 
     Attributes:
-        rebirths: int64 (members,): how often each was begun anew because it had diverged.
+        rebirths: int64 (members,): how often each was begun anew, because it had diverged or the world had.
     """
 
     def __init__(self, *, regression: bool, members: Sequence[Member] | None = None, seed: int = 0) -> None:
@@ -58,6 +80,8 @@ class Ensemble:
         self._basis = Basis(regression=regression)
         self._shape, self._outputs = Shape(3, 0, 0), 1
         self.rebirths = np.zeros(len(self.members), np.int64)
+        self._born = np.zeros(len(self.members), np.int64)
+        self._watch = Watch()
         self._learned = 0
         self._state = np.zeros((3, max(count, 7)), np.float32)
         self._mixing = np.full((2, count), 0.0 if regression else 1 / count, np.float32)
@@ -76,7 +100,7 @@ class Ensemble:
             seen, count = span(member, self._shape), parameter_count(member, self._shape, self._outputs)
             rows.append(
                 (seen.first_entry, seen.last_entry, seen.first_column, member.hidden, CODES[member.optimizer],
-                 member.replay_window, member.replay_steps, self.seed * 1000 + j, start, start + count)
+                 member.replay_window, member.replay_steps, self.seed * 1000 + j, start, start + count, self._born[j])
             )  # fmt: skip
             start += count
         self._table = np.array(rows, np.int64)
@@ -114,8 +138,9 @@ class Ensemble:
             losses.append(lost)
             self._basis.remember(part.numbers)
             self._learned += int(part.known.sum())
+            self._watch.add(lost[part.known], regression=self.regression)
             if self._learned % CHECK_EVERY == 0 and part.known.any():
-                self._begin_diverged_anew()
+                self._begin_anew(drift=self._watch.check())
             start = stop
         return np.concatenate(outputs), np.concatenate(losses)
 
@@ -162,12 +187,15 @@ class Ensemble:
         mix(scores, block.y, block.known, self._state, self._mixing, scratch, mixed, losses)
         return (mixed if classes != 2 else mixed[:, 1:]), losses  # noqa: PLR2004
 
-    def _begin_diverged_anew(self) -> None:
+    def _begin_anew(self, *, drift: bool) -> None:
+        """Begin members anew that have diverged, and after a drift the plastic ones: they have most to forget."""
         for j, (start, stop) in enumerate(self._table[:, [at.START, at.STOP]]):
             own = self._params[start:stop]
-            if np.isfinite(own).all() and (len(own) == 0 or np.abs(own).max() < _LARGEST_WEIGHT):
+            sane = np.isfinite(own).all() and (len(own) == 0 or np.abs(own).max() < _LARGEST_WEIGHT)
+            if sane and not (drift and self.members[j].plastic):
                 continue
             self.rebirths[j] += 1
+            self._born[j] = self._table[j, at.BORN] = self._learned
             own[:] = self._fresh(j)
             self._slots[:, start:stop] = 0
             self._powers[j] = 1
@@ -218,6 +246,8 @@ class Ensemble:
             "past_values": self._past_values,
             "past_y": self._past_y,
             "rebirths": self.rebirths,
+            "born": self._born,
+            "watch": self._watch.numbers,
             "learned": np.array([self._learned]),
         }
 
@@ -236,4 +266,6 @@ class Ensemble:
         self._mixing, self.rebirths = arrays["mixing"].copy(), arrays["rebirths"].copy()
         self._past_columns, self._past_values = arrays["past_columns"].copy(), arrays["past_values"].copy()
         self._past_y = arrays["past_y"].copy()
+        self._born[:], self._watch.numbers[:] = arrays["born"], arrays["watch"]
+        self._table[:, at.BORN] = self._born
         self._learned = int(arrays["learned"][0])

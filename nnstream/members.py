@@ -31,6 +31,8 @@ class Member:
         replay_window: how many samples back replay reaches.
         replay_steps: older samples learned again after each new one.
         keep: what AdaGrad's accumulators are multiplied by every 512 samples.
+        follows: starts by repeating the last label; for a linear member that sees the lags.
+        plastic: begins anew after a drift.
     """
 
     sees: Sees
@@ -41,31 +43,29 @@ class Member:
     replay_steps: int = 0
     keep: float = 1.0
 
-    @property
-    def follows(self) -> bool:
-        """Return whether it is a linear model that sees the last label: it starts by repeating it."""
-        return self.hidden == 0 and self.sees == "lags+columns"
+    follows: bool = False
+    plastic: bool = False
 
 
 CLASSIFIERS = (
-    Member("columns+bins", "adagrad", 0.1, 32, 1000, 1, 0.9),
-    Member("columns+bins", "adagrad", 0.3, 32, 200, 1, 0.9),
+    Member("columns+bins", "adagrad", 0.1, 32, 1000, 1, 0.9, plastic=True),
+    Member("columns+bins", "adagrad", 0.3, 32, 200, 1, 0.9, plastic=True),
     Member("columns+bins", "sgd", 0.03, 32, 1000, 1),
-    Member("all", "sgd", 0.1),
-    Member("columns", "adagrad", 0.1, 32, 200, 1, 0.9),
+    Member("columns+bins", "sgd", 0.1),
+    Member("columns", "adagrad", 0.1, 32, 200, 1, 0.9, plastic=True),
     Member("columns", "adam", 0.01, 16),
     Member("columns", "sgd", 0.1, 0),
-    Member("columns", "adagrad", 0.1, 0, keep=0.9),
+    Member("lags+columns", "adagrad", 0.1, 0, keep=0.9),
     Member("all", "sgd", 0.3, 0),
 )
 REGRESSORS = (
-    Member("columns+bins", "adagrad", 0.1, 32, 1000, 2, 0.9),
-    Member("columns+bins", "adagrad", 0.3, 32, 200, 1, 0.9),
+    Member("columns+bins", "adagrad", 0.1, 32, 1000, 2, 0.9, plastic=True),
+    Member("columns+bins", "adagrad", 0.3, 32, 200, 1, 0.9, plastic=True),
     Member("all", "adagrad", 0.1, keep=0.9),
     Member("all", "sgd", 0.03),
-    Member("columns", "adagrad", 0.1, 32, 200, 1, 0.9),
-    Member("all", "sgd", 0.01, 0),
-    Member("lags+columns", "adagrad", 0.3, 0, keep=0.9),
+    Member("columns", "adagrad", 0.1, 32, 200, 1, 0.9, plastic=True),
+    Member("all", "sgd", 0.01, 0, follows=True),
+    Member("lags+columns", "adagrad", 0.3, 0, keep=0.9, follows=True),
 )
 
 

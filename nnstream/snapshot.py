@@ -58,7 +58,8 @@ def dump(
         "extra": dict(extra or {}),
     }
     text = json.dumps(header, sort_keys=True, allow_nan=False)
-    metadata = {_KEY: text, "sha256": _checksum(text, arrays)}
+    # One entry only: safetensors writes several in an order that differs from call to call.
+    metadata = {_KEY: json.dumps({"header": text, "sha256": _checksum(text, arrays)})}
     return bytes(safetensors.numpy.save(arrays, metadata))
 
 
@@ -103,8 +104,8 @@ def _read(data: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
     try:
         arrays = safetensors.numpy.load(data)
         length = int.from_bytes(data[:8], "little")
-        metadata = json.loads(data[8 : 8 + length])["__metadata__"]
-        text, checksum = metadata[_KEY], metadata["sha256"]
+        sealed = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][_KEY])
+        text, checksum = sealed["header"], sealed["sha256"]
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
         raise SnapshotDamagedError(f"not a whole nnstream snapshot ({len(data)} bytes): {error}") from error
     if _checksum(text, arrays) != checksum:

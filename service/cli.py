@@ -35,6 +35,13 @@ class Task(StrEnum):
     REGRESSION = "regression"
 
 
+class Learner(StrEnum):
+    """What learns."""
+
+    ENSEMBLE = "ensemble"
+    NETWORK = "network"
+
+
 class RecordKind(StrEnum):
     """What has a JSON Schema."""
 
@@ -146,6 +153,7 @@ def evaluate(
     label: LabelColumn = None,
     dataset: DatasetName = None,
     task: Annotated[Task | None, typer.Option(help="What the labels are; default: classification.")] = None,
+    learner: Annotated[Learner | None, typer.Option(help="What learns; default: ensemble.")] = None,
     config: OptionalConfig = None,
     limit: Limit = None,
     as_json: AsJson = False,
@@ -159,7 +167,8 @@ def evaluate(
     samples, total, natural_task = _samples(csv, label, dataset, limit)
     model = load_settings(config).model
     chosen = task.value if task is not None else (natural_task if config is None else None)
-    spec = model_spec(model.model_copy(update={"task": chosen}) if chosen else model)
+    given = {"task": chosen, "learner": learner.value if learner is not None else None}
+    spec = model_spec(model.model_copy(update={name: value for name, value in given.items() if value is not None}))
     with err.status("preparing the network (compiled once a machine)"):
         warm_up(spec)
     with _progress("evaluated", limit or total) as progress:

@@ -94,8 +94,10 @@ class ModelSettings(_Section):
     """Declared features; other names are then ignored. null infers them from the stream."""
     memory: Annotated[float, Field(ge=2)] | None = None
     """Events that running means and spreads look back; null takes all alike."""
+    learner: Literal["ensemble", "network"] = "ensemble"
+    """`ensemble`: many small networks, mixed by what they are worth; nothing to tune. `network`: the one below."""
     network: NetworkSettings = NetworkSettings()
-    """The network."""
+    """The network of `learner: network`; of the ensemble only the seed."""
 
 
 class TopicSettings(_Section):

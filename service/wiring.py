@@ -31,6 +31,7 @@ def model_spec(settings: ModelSettings) -> ModelSpec:
     network = settings.network
     return ModelSpec(
         task=settings.task,
+        learner=settings.learner,
         network=NetworkSpec(
             inputs=0,
             hidden=network.hidden,
@@ -51,6 +52,10 @@ def model_spec(settings: ModelSettings) -> ModelSpec:
         features=_features(settings),
         memory=float("inf") if settings.memory is None else settings.memory,
     )
+
+
+def _described(spec: ModelSpec) -> str:
+    return "the ensemble" if spec.learner == "ensemble" else f"one network with hidden layers {spec.network.hidden}"
 
 
 def _optimizer(settings: OptimizerSettings) -> Optimizer:
@@ -100,5 +105,5 @@ def check(settings: Settings, path: Path | None) -> str:
     topics, kafka = settings.topics, settings.kafka
     return (
         f"{path or 'defaults'}: {spec.task} {topics.events} -> {topics.predictions} at {kafka.bootstrap_servers}, "
-        f"group {kafka.group_id}, hidden layers {list(spec.network.hidden)}"
+        f"group {kafka.group_id}, {_described(spec)}"
     )

@@ -21,7 +21,9 @@ from nnstream.kernels.optimizers import ADAGRAD, ADAM
 from nnstream.kernels.types import Cube, Doubles, Flags, Matrix, Scalar, Table, Vector
 
 # columns of the members' table, int64
-FIRST_ENTRY, LAST_ENTRY, FIRST_COLUMN, HIDDEN, OPTIMIZER, REPLAY_WINDOW, REPLAY_STEPS, SEED, START, STOP = range(10)
+FIRST_ENTRY, LAST_ENTRY, FIRST_COLUMN, HIDDEN, OPTIMIZER, REPLAY_WINDOW, REPLAY_STEPS, SEED, START, STOP, BORN = (
+    range(11)
+)
 # columns of the members' rates, float32
 RATE, KEEP = 0, 1
 KEEP_EVERY = 512  # learned samples
@@ -159,7 +161,7 @@ def walk(
     """Walk each member over a block: predict a row; where its label is known, learn it, then replay older ones.
 
     Args:
-        members: int64 (m, 10), see the columns above.
+        members: int64 (m, 11), see the columns above; nothing from before BORN is replayed.
         rates: float32 (m, 2): learning rate; what AdaGrad's accumulators are multiplied by every `KEEP_EVERY`
             samples, so that a stream that changes late still finds steps worth taking.
         loss: see `nnstream.kernels.losses`; Huber's δ is 1.
@@ -213,7 +215,8 @@ def _walk_one(
             for q in range(params.shape[0]):
                 slots[q] *= rates[KEEP]
         for r in range(member[REPLAY_STEPS]):
-            back = random_bits(member[SEED], t, r) % np.uint64(min(t + 1, member[REPLAY_WINDOW]))
+            reach = min(t + 1 - member[BORN], member[REPLAY_WINDOW])
+            back = random_bits(member[SEED], t, r) % np.uint64(reach)
             k = (t - np.int64(back)) % past_columns.shape[0]
             _forward(
                 past_columns[k, first:last], past_values[k, first:last], offset, hidden, outputs, params, z, a, o
