@@ -93,7 +93,7 @@ class DriftAlert(_Record):
     """The stream has changed."""
 
     model: str
-    signal: Annotated[str, Field(description="What changed, for example `error`.")]
+    signal: Annotated[str, Field(description="What changed, for example `loss`.")]
     detector: Annotated[str, Field(description="The algorithm that noticed.")]
     source: Annotated[Source, Field(description="The event at which it noticed.")]
     ts: Annotated[int, Field(description="That event's ts, ms since 1970.")]

@@ -88,6 +88,7 @@ class Task:
         refused = events.refused + [
             Refused(events.records[i], "features", reason) for i, reason in outcome.refused.items()
         ]
+        refused.sort(key=lambda each: each.record.offset)  # dead letters keep the log order too
         self.offset = records[-1].offset + 1
         if live:
             with self.metrics.stage(Stage.PUBLISH):
