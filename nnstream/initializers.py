@@ -41,9 +41,16 @@ def draw(name: str, seed: int, layer: int, rows: range, fan_in: int, fan_out: in
 
 
 def _uniform(seed: int, stream: int, index: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
-    """Return float64 in [0, 1), a hash of the three numbers (SplitMix64's finaliser, Steele et al. 2014)."""
+    """Return float64 in [0, 1), a hash of the three numbers (SplitMix64, Steele et al. 2014).
+
+    The start is hashed too: without that, the units of seed s + 1 would be those of seed s, moved by one.
+    """
     start = (seed * 0x9E3779B97F4A7C15 + (stream + 1) * 0xD1B54A32D192ED03) % 2**64
-    z = np.uint64(start) + index * np.uint64(0x9E3779B97F4A7C15)
+    z = _finalise(np.array([start], np.uint64)) + index * np.uint64(0x9E3779B97F4A7C15)
+    return np.asarray(_finalise(z) >> np.uint64(11), dtype=np.float64) * 2.0**-53
+
+
+def _finalise(z: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray((z ^ (z >> np.uint64(31))) >> np.uint64(11), dtype=np.float64) * 2.0**-53
+    return np.asarray(z ^ (z >> np.uint64(31)))

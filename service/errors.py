@@ -3,6 +3,7 @@
 ServiceError
 ├── SettingsError             the configuration cannot be used                     exit code 2
 ├── BrokerError               Kafka cannot be reached, or refuses                  exit code 3
+│   └── CommitPostponedError  the group is sharing out its partitions anew; commit again later
 ├── TopicMissingError         a topic does not exist and must not be created       exit code 3
 ├── CheckpointError           no checkpoint that can be trusted                    exit code 4
 ├── DataError                 a file or data set to send cannot be read            exit code 2
@@ -33,6 +34,10 @@ class BrokerError(ServiceError):
     """Kafka cannot be reached, or refuses."""
 
     exit_code = 3
+
+
+class CommitPostponedError(BrokerError):
+    """The group is sharing out its partitions anew: commit again after the next poll."""
 
 
 class TopicMissingError(ServiceError):

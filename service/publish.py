@@ -10,6 +10,7 @@ from nnstream.schema import category_text
 from service.events import DEAD_LETTER_HEADER, DeadLetter, Source
 from service.records import Outgoing, Partition, Record, Refused
 
+_ENVELOPE_BYTES = 5_000  # our header, and what Kafka adds to a record
 _encode = msgspec.json.Encoder().encode
 
 
@@ -62,29 +63,32 @@ def predictions(
     return [record for record in out if record is not None]
 
 
-def dead_letters(refused: Sequence[Refused], source: Partition, topic: str) -> list[Outgoing]:
-    """Return each refused record as it came, with a header that says why."""
+def dead_letters(refused: Sequence[Refused], source: Partition, topic: str, largest_bytes: int) -> list[Outgoing]:
+    """Return each refused record as it came, with a header that says why.
+
+    Args:
+        refused: of one partition.
+        source: that partition.
+        topic: of the dead letters.
+        largest_bytes: what the topic takes; a larger record loses the end of its value, and the header says so.
+    """
     out = []
     for each in refused:
+        record, value = each.record, each.record.value
+        rest = len(record.key or b"") + sum(len(name) + len(data or b"") for name, data in record.headers)
+        room = max(0, largest_bytes - rest - _ENVELOPE_BYTES)
+        too_long = value is not None and len(value) > room
         letter = DeadLetter(
             problem=each.problem,
             reason=each.reason,
-            source=Source(topic=source.topic, partition=source.number, offset=each.record.offset),
-            ts=each.record.timestamp,
+            source=Source(topic=source.topic, partition=source.number, offset=record.offset),
+            ts=record.timestamp,
+            truncated_from_bytes=len(value) if too_long and value is not None else None,
         )
         header = (DEAD_LETTER_HEADER, letter.model_dump_json(exclude_none=True).encode())
-        headers = (*each.record.headers, header)
-        out.append(Outgoing(topic, None, each.record.key, each.record.value, headers, each.record.timestamp))
+        kept = value[:room] if value is not None else None
+        out.append(Outgoing(topic, None, record.key, kept, (*record.headers, header), record.timestamp))
     return out
-
-
-def truncated(letter: Outgoing, keep_bytes: int = 100_000) -> Outgoing:
-    """Return a dead letter that the broker found too large, cut to `keep_bytes`, with its size in the header."""
-    value = letter.value or b""
-    name, text = letter.headers[-1]
-    header = DeadLetter.model_validate_json(text).model_copy(update={"truncated_from_bytes": len(value)})
-    headers = (*letter.headers[:-1], (name, header.model_dump_json(exclude_none=True).encode()))
-    return letter._replace(value=value[:keep_bytes], headers=headers)
 
 
 def alert(body: Mapping[str, Any], topic: str, timestamp_ms: int) -> Outgoing:

@@ -35,6 +35,7 @@ class Source(Protocol):
         """Commit how far partitions are done.
 
         Raises:
+            CommitPostponedError: not now; commit again after the next poll.
             BrokerError: it could not be done; a successor will start at the last commit.
         """
 

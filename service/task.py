@@ -31,6 +31,7 @@ class Task:
         publisher: where results go.
         store: where checkpoints lie.
         metrics: of this partition.
+        largest_dead_letter_bytes: larger dead letters are cut.
         clock: seconds, monotonic.
     """
 
@@ -43,6 +44,7 @@ class Task:
         publisher: Publisher,
         store: CheckpointStore,
         metrics: PartitionMetrics,
+        largest_dead_letter_bytes: int = 1_000_000,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.partition = partition
@@ -54,6 +56,7 @@ class Task:
         self.dead_letters = 0
         self.live_from = 0
         self._settings, self._spec = settings, spec
+        self._largest_dead_letter = largest_dead_letter_bytes
         self._publisher, self._store, self._clock = publisher, store, clock
         self._checkpoint: int | None = None
         self._checkpointed_at = clock()
@@ -94,7 +97,7 @@ class Task:
             with self.metrics.stage(Stage.PUBLISH):
                 name, number = self.learner.name, self.partition.number
                 out = publish.predictions(events, outcome, name, self.partition, topics.predictions, number)
-                out += publish.dead_letters(refused, self.partition, topics.dead_letters)
+                out += publish.dead_letters(refused, self.partition, topics.dead_letters, self._largest_dead_letter)
                 out += [
                     publish.alert(self._alert(drift, events.records[kept[drift.index]]), topics.alerts, stamp)
                     for drift in drifts

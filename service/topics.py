@@ -1,6 +1,7 @@
 """The topics the service needs: found, created, or refused before the first event."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from service.errors import TopicMissingError
@@ -15,12 +16,28 @@ class TopicAdmin(Protocol):
     def partitions(self, topics: Sequence[str]) -> dict[str, int]:
         """Return the number of partitions of each of these topics that exists."""
 
+    def largest_record_bytes(self, topic: str) -> int:
+        """Return the size of the largest record that a topic takes."""
+
     def create(self, topic: str, partitions: int, replication: int, config: Mapping[str, str]) -> None:
         """Create a topic unless it exists."""
 
 
-def ensure_topics(admin: TopicAdmin, settings: TopicSettings) -> int:
-    """Create what is missing, and return the number of partitions of the events topic.
+@dataclass(frozen=True)
+class Topics:
+    """What the service must know of its topics.
+
+    Attributes:
+        partitions: of the events topic.
+        largest_dead_letter_bytes: what the dead-letter topic takes; larger ones are cut.
+    """
+
+    partitions: int
+    largest_dead_letter_bytes: int
+
+
+def ensure_topics(admin: TopicAdmin, settings: TopicSettings) -> Topics:
+    """Create what is missing, and return what the service must know.
 
     Raises:
         TopicMissingError: a topic is missing and `topics.create` is false, or predictions has fewer partitions than
@@ -48,4 +65,4 @@ def ensure_topics(admin: TopicAdmin, settings: TopicSettings) -> int:
             f"topic {settings.predictions} has {existing[settings.predictions]} partitions, {settings.events} has "
             f"{events}; add partitions to {settings.predictions}: each prediction goes to the partition of its event"
         )
-    return events
+    return Topics(events, admin.largest_record_bytes(settings.dead_letters))

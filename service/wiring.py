@@ -16,7 +16,7 @@ from service.records import Partition
 from service.settings import ModelSettings, OptimizerSettings, Settings
 from service.task import Task
 from service.telemetry import Telemetry
-from service.topics import ensure_topics
+from service.topics import Topics, ensure_topics
 from service.worker import Worker
 
 log = structlog.get_logger()
@@ -71,8 +71,8 @@ def _features(settings: ModelSettings) -> dict[str, FeatureSpec] | None:
     return {name: FeatureSpec(**feature.model_dump()) for name, feature in settings.features.items()}
 
 
-def prepare_topics(settings: Settings) -> int:
-    """Create missing topics; return the number of partitions of the events topic."""
+def prepare_topics(settings: Settings) -> Topics:
+    """Create missing topics; return what the service must know of them."""
     admin = KafkaPythonTopics(settings.kafka)
     try:
         return ensure_topics(admin, settings.topics)
@@ -85,7 +85,7 @@ def build_worker(settings: Settings) -> Worker:
     spec = model_spec(settings.model)
     telemetry = Telemetry(settings.model.name)
     store = FsspecStore(settings.checkpoint.url, settings.model.name)
-    prepare_topics(settings)
+    topics = prepare_topics(settings)
     with ExitStack() as undo:
         publisher = KafkaPythonPublisher(settings.kafka)
         undo.callback(publisher.close)
@@ -94,7 +94,10 @@ def build_worker(settings: Settings) -> Worker:
 
     def new_task(partition: Partition) -> Task:
         metrics = telemetry.partition(partition)
-        return Task(partition, settings, spec, publisher=publisher, store=store, metrics=metrics)
+        return Task(
+            partition, settings, spec, publisher=publisher, store=store, metrics=metrics,
+            largest_dead_letter_bytes=topics.largest_dead_letter_bytes,
+        )  # fmt: skip
 
     return Worker(settings, source=source, publisher=publisher, new_task=new_task, telemetry=telemetry)
 

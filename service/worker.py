@@ -8,6 +8,7 @@ from typing import Literal
 
 import structlog
 
+from service.errors import CommitPostponedError
 from service.publish import Publisher
 from service.records import Partition, Position
 from service.settings import Settings
@@ -18,6 +19,8 @@ from service.telemetry import Telemetry
 log = structlog.get_logger()
 
 _POLL_SECONDS = 0.2
+_SHORTEST_POLL_SECONDS = 0.01
+_REJOIN_POLL_SECONDS = 1.0  # a poll that is too short never gets to join the group anew
 
 
 class Deadline:
@@ -75,6 +78,7 @@ class Worker:
         self._new_task, self.telemetry = new_task, telemetry
         self._committed: dict[Partition, Position] = {}
         self._deadline = Deadline(settings.delivery.commit_interval_ms / 1000, clock)
+        self._rejoining = False
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -98,7 +102,7 @@ class Worker:
 
     def step(self) -> None:
         """Take one poll's records through the tasks, and commit when it is time."""
-        batches = self._source.poll(min(_POLL_SECONDS, self._deadline.remaining()))
+        batches = self._source.poll(self._patience())
         for partition, records in batches.items():
             if partition in self.tasks and records:
                 self.tasks[partition].process(records)
@@ -108,15 +112,26 @@ class Worker:
         if not batches and self._settings.kafka.idle_sleep_ms:
             self._stopping.wait(self._settings.kafka.idle_sleep_ms / 1000)
 
+    def _patience(self) -> float:
+        if self._rejoining:
+            return _REJOIN_POLL_SECONDS
+        return max(_SHORTEST_POLL_SECONDS, min(_POLL_SECONDS, self._deadline.remaining()))
+
     # -- the commit protocol: numbers as in service/checkpoint.py
 
     def commit(self, partitions: Sequence[Partition] | Mapping[Partition, Task]) -> None:
         """Make what is done durable, where anything was done since the last commit."""
         positions = self._prepare([self.tasks[p] for p in partitions], checkpoint=False)
         if positions:
-            with self._timed():
-                self._publisher.flush()  # 2
-                self._source.commit(positions)  # 3
+            try:
+                with self._timed():
+                    self._publisher.flush()  # 2
+                    self._source.commit(positions)  # 3
+            except CommitPostponedError as error:
+                log.info("commit postponed", reason=str(error))
+                self._rejoining = True
+                return
+            self._rejoining = False
             self._finish(positions)
         for partition, task in self.tasks.items():
             task.lag = self._source.lag(partition)

@@ -14,14 +14,12 @@ from typing import Any
 import structlog
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka import errors as kafka_errors
-from kafka.admin import NewTopic
+from kafka.admin import ConfigResource, NewTopic
 from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.structs import OffsetAndMetadata
 
-from service.errors import BrokerError
-from service.events import DEAD_LETTER_HEADER
-from service.publish import truncated
+from service.errors import BrokerError, CommitPostponedError
 from service.records import Outgoing, Partition, Position, Record
 from service.settings import KafkaSettings
 from service.source import Assignment
@@ -29,7 +27,9 @@ from service.source import Assignment
 log = structlog.get_logger()
 
 _BOOTSTRAP_MS = 20_000
+_METADATA_MS = 10_000  # how late new partitions are noticed
 _LARGEST_REQUEST = 64 * 2**20
+_LARGEST_RECORD, _DEFAULT_LARGEST_RECORD = "max.message.bytes", 1_000_000
 
 
 def connection(settings: KafkaSettings) -> dict[str, Any]:
@@ -83,12 +83,16 @@ class KafkaPythonSource:
                 max_partition_fetch_bytes=4 * 2**20,
                 enable_auto_commit=False,
                 auto_offset_reset=settings.start_from,
+                metadata_max_age_ms=_METADATA_MS,
                 isolation_level="read_committed",
                 partition_assignment_strategy=(CooperativeStickyAssignor(),),
             )
 
     def subscribe(self, topic: str, listener: Assignment) -> None:  # noqa: D102
         self._assignment = listener
+        # A leader that joins before it knows the topic assigns nothing, and may not try again for minutes.
+        with _named(f"looking up {topic}", self._settings):
+            self._consumer.partitions_for_topic(topic)
         self._consumer.subscribe([topic], listener=_Listener(self._consumer, listener, self._assigned))
 
     def poll(self, timeout_seconds: float) -> Mapping[Partition, Sequence[Record]]:  # noqa: D102
@@ -114,7 +118,10 @@ class KafkaPythonSource:
 
     def commit(self, positions: Mapping[Partition, Position]) -> None:  # noqa: D102
         with _named("committing offsets", self._settings):
-            self._consumer.commit(_offsets(positions))
+            try:
+                self._consumer.commit(_offsets(positions))
+            except kafka_errors.RebalanceInProgressError as error:
+                raise CommitPostponedError("the group is sharing out its partitions anew") from error
 
     def log_range(self, partition: Partition) -> tuple[int, int]:  # noqa: D102
         tp = TopicPartition(*partition)
@@ -188,18 +195,12 @@ class KafkaPythonPublisher:
             self._producer.flush()
             sent, self._sent = self._sent, []
             for future, record in sent:
-                if isinstance(future.exception, kafka_errors.MessageSizeTooLargeError) and _is_dead_letter(record):
-                    log.warning("dead letter truncated", topic=record.topic, bytes=len(record.value or b""))
-                    self._send(truncated(record)).get()
-                elif future.exception is not None:
+                if future.exception is not None:
+                    log.error("not acknowledged", topic=record.topic, bytes=len(record.value or b""))
                     raise future.exception
 
     def close(self) -> None:  # noqa: D102
         self._producer.close(timeout=10)
-
-
-def _is_dead_letter(record: Outgoing) -> bool:
-    return any(name == DEAD_LETTER_HEADER for name, _ in record.headers)
 
 
 def _offsets(positions: Mapping[Partition, Position]) -> dict[Any, Any]:
@@ -226,6 +227,16 @@ class KafkaPythonTopics:
             wanted = [topic for topic in topics if topic in existing]
             described = self._admin.describe_topics(wanted) if wanted else []
         return {each["name"]: len(each["partitions"]) for each in described}
+
+    def largest_record_bytes(self, topic: str) -> int:
+        """Return the size of the largest record that a topic takes; Kafka's default where the broker does not say."""
+        wanted = ConfigResource("TOPIC", topic, [_LARGEST_RECORD])
+        try:
+            found = self._admin.describe_configs([wanted], config_filter="all")
+            return int(found["topic"][topic][_LARGEST_RECORD]["value"])
+        except (kafka_errors.KafkaError, KeyError, TypeError, ValueError) as error:
+            log.warning("broker does not tell the largest record of a topic", topic=topic, reason=repr(error))
+            return _DEFAULT_LARGEST_RECORD
 
     def create(self, topic: str, partitions: int, replication: int, config: Mapping[str, str]) -> None:
         """Create a topic; one that somebody else creates at the same moment is as good."""
