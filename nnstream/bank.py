@@ -5,6 +5,8 @@ by row, then biases. Optimiser slots lie alike. A single network is a bank of on
 """
 
 from collections.abc import Sequence
+from copy import copy
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Final
 
@@ -16,7 +18,7 @@ from nnstream.activations import Activation
 from nnstream.errors import SpecError
 from nnstream.initializers import draw
 from nnstream.kernels import layout as at
-from nnstream.kernels.step import predict_then_learn
+from nnstream.kernels.step import _step, predict_then_learn
 from nnstream.losses import Loss
 from nnstream.spec import NetworkSpec
 from nnstream.state import check_like
@@ -24,6 +26,9 @@ from nnstream.state import check_like
 Array = npt.NDArray[Any]
 # An array of another layout, or a read-only one, is another type to numba, and would be compiled for anew.
 _COMPILED: Final = ("C", "A", "W")
+_FLOAT32: Final = np.dtype(np.float32)
+_BOOL: Final = np.dtype(np.bool_)
+_ONE: Final = np.ones(1, np.float32)  # for a single sample: to fill a new array takes longer than to learn
 STATE = ("params", "slots", "grad", "powers", "clocks")
 
 
@@ -77,6 +82,10 @@ class Bank:
         self._members = np.array(members, np.int64)
         self._layers = np.array(layers, np.int64)
         self._hyper = np.array(hyper, np.float32)
+        indexed = Loss.of(self.specs[0].loss) in (Loss.CROSS_ENTROPY, Loss.HINGE)
+        self._targets = 1 if indexed else self.specs[0].outputs
+        self._outputs_of_one = np.zeros((len(self.specs), 1, self.specs[0].outputs), np.float32)
+        self._losses_of_one = np.zeros((len(self.specs), 1), np.float32)
         self._scratch = np.empty((4, max(sum(spec.sizes[1:]) for spec in self.specs)), np.float32)
 
     def span(self, m: int) -> slice:
@@ -109,12 +118,17 @@ class Bank:
         """
         n = len(X)
         X, Y = self._checked("X", X, (n, self.specs[0].inputs)), self._checked("Y", Y, (n, self._targets))
-        flags = np.require(has_label, np.bool_, _COMPILED)
+        flags = has_label if _is_compiled(has_label, _BOOL) else np.require(has_label, np.bool_, _COMPILED)
         if flags.shape != (n,):
             raise SpecError(f"has_label must have the shape {(n,)}, not {flags.shape}")
-        weights = np.ones(n, np.float32) if weight is None else self._checked("weight", weight, (n,))
-        outputs = np.empty((len(self.specs), n, self.specs[0].outputs), np.float32)
-        losses = np.empty((len(self.specs), n), np.float32)
+        weights = _equal_weights(n) if weight is None else self._checked("weight", weight, (n,))
+        return self._walk(X, Y, flags, weights)
+
+    def _walk(
+        self, X: Array, Y: Array, flags: Array, weights: Array
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        m, n = len(self.specs), len(X)
+        outputs, losses = np.empty((m, n, self.specs[0].outputs), np.float32), np.empty((m, n), np.float32)
         predict_then_learn(
             X, Y, flags, weights, self._members, self._layers, self._hyper, self.params, self.slots,
             self.grad, self.powers, self.clocks, self._scratch, outputs, losses,
@@ -124,16 +138,59 @@ class Bank:
     def predict(self, X: Array) -> npt.NDArray[np.float32]:
         """Return the outputs for each row of `X`, float32 (networks, n, outputs), and learn nothing."""
         n = len(X)
-        return self.predict_then_learn(X, np.zeros((n, self._targets), np.float32), np.zeros(n, np.bool_))[0]
+        X = self._checked("X", X, (n, self.specs[0].inputs))
+        return self._walk(X, X, np.zeros(n, np.bool_), _ONE)[0]  # targets and weights of unlabelled rows are not read
 
-    @property
-    def _targets(self) -> int:
-        indexed = Loss.of(self.specs[0].loss) in (Loss.CROSS_ENTROPY, Loss.HINGE)
-        return 1 if indexed else self.specs[0].outputs
+    def step_one(self, x: Array, y: Array, has_label: Array, weight: Array = _ONE) -> npt.NDArray[np.float32]:
+        """Do what `predict_then_learn` does, for one row, without its checks and without a new array.
+
+        Args:
+            x: float32 (1, inputs); like the others C-contiguous and writable.
+            y: float32 (1, targets); without a label it is not read.
+            has_label: bool (1,).
+            weight: float32 (1,).
+
+        Returns:
+            Outputs, float32 (networks, 1, outputs), overwritten by the next call.
+        """
+        predict_then_learn(
+            x, y, has_label, weight, self._members, self._layers, self._hyper, self.params, self.slots,
+            self.grad, self.powers, self.clocks, self._scratch, self._outputs_of_one, self._losses_of_one,
+        )  # fmt: skip
+        return self._outputs_of_one
+
+    def losses(self, X: Array, Y: Array) -> npt.NDArray[np.float32]:
+        """Return the loss of each row, float32 (networks, n), and learn nothing: weights of 0, and no step."""
+        n = len(X)
+        probe = self.with_batch_size(n + 1)
+        probe.grad, probe.clocks = np.zeros_like(self.grad), np.zeros_like(self.clocks)
+        return probe.predict_then_learn(X, Y, np.ones(n, np.bool_), np.zeros(n, np.float32))[1]
+
+    def with_batch_size(self, batch_size: int) -> "Bank":
+        """Return the same networks, by the same arrays, with mini-batches of another size.
+
+        What one learns, the other knows, until one of the two is resized or restored.
+        """
+        other = copy(self)
+        other.specs = tuple(replace(spec, batch_size=batch_size) for spec in self.specs)
+        other._describe()  # noqa: SLF001  # its own kind
+        return other
+
+    def flush(self) -> None:
+        """Take a step with the mean gradient of each unfinished mini-batch; without one, do nothing."""
+        for m, row in enumerate(self._members):
+            if self.clocks[m, at.PENDING] > 0:
+                first, span = int(row[at.FIRST_LAYER]), self.span(m)
+                layers = self._layers[first : first + int(row[at.LAYER_COUNT])]
+                _step(
+                    row, layers, self._hyper[m], self.params[span], self.slots[int(row[at.SLOT_START]) :],
+                    self.grad[span], self.powers[m], self.clocks[m],
+                )  # fmt: skip
 
     @staticmethod
     def _checked(name: str, array: Array, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
-        array = np.require(array, np.float32, _COMPILED)
+        if not _is_compiled(array, _FLOAT32):
+            array = np.require(array, np.float32, _COMPILED)
         if array.shape != shape:
             raise SpecError(f"{name} must have the shape {shape}, not {array.shape}")
         return array
@@ -143,7 +200,8 @@ class Bank:
 
         New input rows get the initial weights they would have had; new output columns start at 0, those of a
         softmax at the mean of the old ones. Going from one `log` output to `cross_entropy` keeps the function: the
-        old column becomes that of class 1, class 0 gets zeros, and softmax(0, z) is sigmoid(z).
+        old column becomes that of class 1, class 0 gets zeros, and softmax(0, z) is sigmoid(z). One `perceptron` or
+        `hinge` output becomes several of `hinge` in the same way.
 
         Raises:
             SpecError: several `log` outputs (labels that may hold together) can not become classes.
@@ -160,7 +218,8 @@ class Bank:
         self.specs = tuple(spec.resized(inputs, outputs, loss) for spec in old)
         self._describe()
         params, slots, grad = [], [], []
-        for before, after, (span, slot_span) in zip(old, self.specs, spans, strict=True):
+        for was, is_now, (span, slot_span) in zip(old, self.specs, spans, strict=True):
+            before, after = _as_probabilities(was, is_now)
             kept = growth.positions(before, after)
             fresh = growth.fresh_params(before, after)
             fresh[kept] = old_params[span]
@@ -187,6 +246,24 @@ class Bank:
         check_like(self.state(), arrays)
         for name in STATE:
             setattr(self, name, arrays[name].copy())
+
+
+def _is_compiled(array: Array, dtype: np.dtype[Any]) -> bool:
+    """Return whether `np.require` would give `array` back; to ask takes a tenth of the time."""
+    return type(array) is np.ndarray and array.dtype is dtype and array.flags.carray
+
+
+def _equal_weights(n: int) -> npt.NDArray[np.float32]:
+    return _ONE if n == 1 else np.ones(n, np.float32)
+
+
+def _as_probabilities(before: NetworkSpec, after: NetworkSpec) -> tuple[NetworkSpec, NetworkSpec]:
+    """Return the same shapes with the losses by which `growth` knows that classes are added."""
+    if after.loss != "hinge" or after.outputs == 1:
+        return before, after
+    return replace(before, loss="log" if before.outputs == 1 else "cross_entropy"), replace(
+        after, loss="cross_entropy"
+    )
 
 
 def initial_params(spec: NetworkSpec) -> npt.NDArray[np.float32]:

@@ -10,6 +10,7 @@ from nnstream.errors import LabelError
 from nnstream.kernels.scaling import standardise_targets
 
 Label = Any  # a class (text, whole number, true/false) or a number
+_LARGEST = 1e100  # squares of larger numbers leave float64
 _CLASS_TYPES = (str, int, float, np.integer, np.bool_)
 
 
@@ -88,8 +89,12 @@ def check_number(label: Label) -> None:
     """Raise a LabelError unless `label` is a finite number."""
     if isinstance(label, bool | np.bool_ | str) or not hasattr(label, "__float__"):
         raise LabelError(f"label: expected a number, got {type(label).__name__} {repr(label)[:40]}")
-    if not np.isfinite(float(label)):
-        raise LabelError(f"label: expected a finite number, got {label!r}")
+    try:
+        usable = abs(float(label)) <= _LARGEST
+    except OverflowError:  # a whole number of more than 308 digits
+        usable = False
+    if not usable:
+        raise LabelError(f"label: expected a finite number of at most 1e100, got {repr(label)[:40]}")
 
 
 def _softmax(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -11,10 +11,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from nnstream.bank import Bank
 from nnstream.block import Block
 from nnstream.encoder import Encoded, Encoder, Row
 from nnstream.ensemble import Ensemble
-from nnstream.errors import SpecError
+from nnstream.errors import FeatureError, SpecError
 from nnstream.labels import Classes, Label, TargetScale, check_class, check_number
 from nnstream.learners import Learner, SingleNetwork
 from nnstream.losses import LARGEST_LOG_LOSS, Loss, residual_loss
@@ -24,6 +25,8 @@ from nnstream.spec import NetworkSpec
 
 Array = npt.NDArray[Any]
 Task = Literal["classification", "regression"]
+_LABELLED = np.ones(1, np.bool_)
+_UNLABELLED = np.zeros(1, np.bool_)
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class ModelSpec:
         task: `classification` (two or more classes) or `regression` (one number).
         learner: `ensemble`, many small networks and nothing to tune, or `network`, the one below.
         network: hidden layers, activation, optimiser and so on; its inputs, outputs and (for classification) loss
-            follow the stream.
+            follow the stream. A classification learns by `hinge` or `perceptron` where that is the network's loss.
         classes: known from the start, in this order; further ones are added as they appear.
         features: specs by name, other names ignored; None infers them from the stream.
         memory: events that running means and spreads look back; infinity takes all alike.
@@ -110,10 +113,17 @@ class Model:
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
         self.version = 0
+        self._is_regression = spec.task == "regression"
+        self._wanted_loss = spec.network.loss if spec.learner == "network" else "log"
+        self._by_score = self._wanted_loss in ("hinge", "perceptron")
         self.encoder = Encoder(spec.features, memory=spec.memory)
         self.classes = Classes(spec.classes)
         self.scale = TargetScale(spec.memory)
         self.learner: Learner = self._new_learner()
+        self._bank: Bank | None = None
+        if isinstance(self.learner, SingleNetwork):
+            self._bank = self.learner.network._bank  # noqa: SLF001  # one event goes past a block's checks
+        self._y = np.zeros((1, 1), np.float32)  # the target of one event
 
     def _new_learner(self) -> Learner:
         if self.spec.learner == "network":
@@ -130,9 +140,9 @@ class Model:
     def output_shape(self) -> tuple[int, str]:
         """Return how many outputs the stream so far needs, and the loss that goes with them."""
         if self.spec.task == "classification":
-            return self.classes.outputs, self.classes.loss
+            return self.classes.outputs, self.classes.loss_like(self._wanted_loss)
         loss = self.spec.network.loss
-        return 1, "squared" if loss in ("log", "cross_entropy") else loss
+        return 1, "squared" if loss in ("log", "cross_entropy", "hinge", "perceptron") else loss
 
     def check_label(self, label: Label) -> None:
         """Raise a LabelError unless `label` (not None) fits the task."""
@@ -167,6 +177,81 @@ class Model:
         if self.spec.task == "regression":
             return Segment(encoded.rows, self.scale.centre + outputs.astype(np.float64) * self.scale.spread, ())
         return Segment(encoded.rows, self._probabilities(outputs), tuple(self.classes.known))
+
+    # -- one event at a time: the same bits as a block of one, without a block's overhead
+
+    def predict_one(self, row: Row) -> list[float]:
+        """Return what `predict` gives for one event: the probability of each class, or the number.
+
+        Raises:
+            FeatureError: the row cannot be encoded.
+        """
+        x = None if self._bank is None else self.encoder.encode_one(row, learn=False)
+        if x is None or self._bank is None:
+            self.encoder.check(row)
+            outputs: list[float] = self.predict([row]).outputs[0].tolist()
+            return outputs
+        scores = self._bank.step_one(x, self._y, _UNLABELLED)[0]
+        if self._is_regression:
+            return [self.scale.centre + scores.item() * self.scale.spread]
+        if len(self.classes.known) == 2 and self._wanted_loss != "hinge":  # noqa: PLR2004
+            p: float = scores.item()
+            return [1.0 - p, p] if not self._by_score else [float(p < 0), float(p > 0)]
+        probabilities: list[float] = self._probabilities(scores)[0].tolist()
+        return probabilities
+
+    def learn_one(self, row: Row, label: Label, weight: float = 1.0) -> None:
+        """Learn one labelled event, as `predict_then_learn` does.
+
+        Args:
+            row: its features.
+            label: its class or number.
+            weight: a factor on its gradient; a single network has one, the ensemble takes all events alike.
+
+        Raises:
+            FeatureError: the row cannot be encoded; nothing has changed.
+            LabelError: the label does not fit the task; nothing has changed.
+            SpecError: a weight other than 1 for an ensemble.
+        """
+        self.check_label(label)
+        if self._bank is None:
+            self._learn_alike(row, label, weight)
+            return
+        x = self.encoder.encode_one(row, learn=True)
+        if x is None:
+            x = self._admit(row)
+        if self._is_regression:
+            y = self.scale.scale(np.array([label], np.float64), _LABELLED)[2][:, None]
+        else:
+            y = self._target(label)
+        if weight == 1.0:
+            self._bank.step_one(x, y, _LABELLED)
+        else:
+            self._bank.step_one(x, y, _LABELLED, np.full(1, weight, np.float32))
+        self.version += 1
+
+    def _learn_alike(self, row: Row, label: Label, weight: float) -> None:
+        if weight != 1.0:
+            raise SpecError("the ensemble takes all samples alike; leave the weight out, or choose a single network")
+        for problem in self.predict_then_learn([row], [label]).refused.values():
+            raise FeatureError(problem)
+
+    def _admit(self, row: Row) -> Array:
+        """Encode an event that is not just the known numbers, and make room for what it brings."""
+        refused: dict[int, str] = {}
+        for encoded in self.encoder.segments([row], refused):
+            self.fit_learner()
+            return encoded.X
+        raise FeatureError(refused[0])
+
+    def _target(self, label: Label) -> Array:
+        index = self.classes.index(label)
+        if index < 0:
+            self.classes.add(label)
+            self.fit_learner()
+            index = self.classes.index(label)
+        self._y[0, 0] = index
+        return self._y
 
     def _block(self, encoded: Encoded, known: Array) -> Block:
         """Return a block whose labels are still to be filled in."""
@@ -209,24 +294,21 @@ class Model:
         """Predict without knowing of the class, then make room for it and learn it."""
         known = tuple(self.classes.known)
         outcome.segments.append(Segment([row], self._probabilities(self.learner.predict(block)), known))
-        outcome.losses[row] = LARGEST_LOG_LOSS if known else np.nan
+        outcome.losses[row] = self._loss_of_surprise if known else np.nan
         self._count([row], block.known, outcome)
         self.classes.add(label)
         self.fit_learner()
         block.y[0] = self.classes.index(label)
         self.learner.predict_then_learn(block)
 
+    @property
+    def _loss_of_surprise(self) -> float:
+        """Return what an event of a class never seen costs: a score of 0 against all rivals, as hinge counts it."""
+        return 1.0 if self._by_score else LARGEST_LOG_LOSS
+
     def _probabilities(self, outputs: Array) -> Array:
         """Return float32 (n, classes) from the learner's outputs."""
-        match len(self.classes.known):
-            case 0:
-                return outputs[:, :0]
-            case 1:
-                return np.ones_like(outputs)
-            case 2:
-                return np.concatenate([1 - outputs, outputs], axis=1)
-            case _:
-                return outputs
+        return self.classes.probabilities(outputs, self._wanted_loss)
 
     # -- regression
 

@@ -1,5 +1,6 @@
 """One network: named views into its flat parameter vector, forward, and the online step."""
 
+from copy import copy
 from itertools import pairwise
 from typing import Any
 
@@ -85,13 +86,37 @@ class Network:
         Raises:
             SpecError: an array has another shape than this.
         """
-        rows = _rows(X)
-        targets = np.asarray(y, np.float32)
-        targets = targets[:, None] if targets.ndim == 1 else targets
+        rows, targets = _rows(X), _targets(y)
         flags = np.ones(len(rows), np.bool_) if has_label is None else np.asarray(has_label, np.bool_)
         weights = None if weight is None else np.asarray(weight, np.float32)
         outputs, losses = self._bank.predict_then_learn(rows, targets, flags, weights)
         return outputs[0], losses[0]
+
+    def losses(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Floats:
+        """Return float32 (n,): the loss of each row of `X` against `y`, as they are now; nothing is learned.
+
+        Raises:
+            SpecError: an array has another shape than `predict_then_learn` asks for.
+        """
+        losses: Floats = self._bank.losses(_rows(X), _targets(y))[0]
+        return losses
+
+    def with_batch_size(self, batch_size: int) -> "Network":
+        """Return this network with mini-batches of another size: the same parameters and optimiser state.
+
+        What one learns, the other knows, until one of the two is resized or restored. An unfinished mini-batch is
+        shared too; `flush` ends it.
+
+        Raises:
+            SpecError: `batch_size` is below 1.
+        """
+        other = copy(self)
+        other._bank = self._bank.with_batch_size(batch_size)  # noqa: SLF001  # its own kind
+        return other
+
+    def flush(self) -> None:
+        """Take the step of an unfinished mini-batch with the mean gradient of the samples it has so far."""
+        self._bank.flush()
 
     def resize(self, inputs: int, outputs: int, loss: str | None = None) -> None:
         """Widen the network, and change its loss where one is given; see `Bank.resize`.
@@ -118,3 +143,8 @@ class Network:
 def _rows(X: npt.ArrayLike) -> Floats:
     rows = np.asarray(X, np.float32)
     return rows[None, :] if rows.ndim == 1 else rows
+
+
+def _targets(y: npt.ArrayLike) -> Floats:
+    targets = np.asarray(y, np.float32)
+    return targets[:, None] if targets.ndim == 1 else targets
