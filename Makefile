@@ -7,7 +7,7 @@ RUN_STAMP := $(VENV)/.run-installed
 DEV_STAMP := $(VENV)/.dev-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test check fmt lint type bench lock clean
+.PHONY: help demo setup test check fmt lint type bench docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,9 @@ type: $(DEV_STAMP)  ## types only
 
 bench: $(DEV_STAMP)  ## every benchmark, each beside its peer
 	for b in benchmarks/bench_*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
+
+docs: $(DEV_STAMP)  ## write the pages that are made from the code anew
+	$(BIN)/python scripts/make_docs.py
 
 lock: $(DEV_STAMP)  ## pin all dependencies anew
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \

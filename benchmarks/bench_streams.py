@@ -97,10 +97,10 @@ def print_row(row: dict[str, Any]) -> None:
 
 def plot(rows: list[dict[str, Any]], path: Path) -> None:
     """Draw how many points the default learner is ahead of each forest."""
-    import matplotlib as mpl  # noqa: PLC0415  # only for --plot
+    import matplotlib as mpl
 
     mpl.use("Agg")
-    from matplotlib import pyplot as plt  # noqa: PLC0415
+    from matplotlib import pyplot as plt
 
     shown = [row for row in rows if row["task"] == "classification" and "ARF(10)" in row]
     figure, axes = plt.subplots(figsize=(8, 0.42 * len(shown) + 1.2))

@@ -128,7 +128,8 @@ def _typed_rows(rows: Iterator[list[str]], header: list[str], target: int, path:
     head = list(islice(rows, _SNIFF))
     if not head:
         raise DataError(f"{path} has a header but no rows")
-    readers = [_number if all(map(_is_number, column)) else _text for column in zip(*head, strict=False)]
+    whole = [row for row in head if len(row) == len(header)]
+    readers = [_number if all(map(_is_number, column)) else _text for column in zip(*whole, strict=True)]
     read_label = _label if all(_is_number(row[target]) for row in head if len(row) > target) else _text
     names = header[:target] + header[target + 1 :]
     readers = readers[:target] + readers[target + 1 :]

@@ -26,6 +26,7 @@ class _WireEvent(msgspec.Struct):
 
 
 _decoder = msgspec.json.Decoder(_WireEvent)
+_NESTED = 190  # pydantic takes 200 levels; how many msgspec takes depends on the caller's stack
 
 
 @dataclass
@@ -96,7 +97,10 @@ def _event(value: bytes | None, max_event_bytes: int) -> _WireEvent | Event:
     if len(value) > max_event_bytes:
         limit = "the limit delivery.max_event_bytes"
         raise _NoEventError("too_large", f"the value has {len(value)} bytes, more than {limit} of {max_event_bytes}")
+    if value.count(b"[") + value.count(b"{") > _NESTED:
+        return _explain(value)
     try:
+        value.decode()  # msgspec does not look into fields that are ignored
         return _decoder.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _explain(value)

@@ -8,7 +8,7 @@ ServiceError
 ├── CheckpointError           no checkpoint that can be trusted                    exit code 4
 ├── DataError                 a file or data set to send cannot be read            exit code 2
 └── EmbeddedBrokerError       the broker of the demo cannot be started             exit code 3
-└── EmbeddedBrokerMissingError   it is not installed
+    └── EmbeddedBrokerMissingError   it is not installed
 """
 
 

@@ -59,8 +59,13 @@ def predictions(
                 if losses[i] == losses[i]:  # NaN is not itself
                     body["loss"] = losses[i]
             body["source"] = {"topic": source.topic, "partition": source.number, "offset": record.offset}
-            out[i] = Outgoing(topic, partition, record.key, _encode(body), (), events.timestamps[i])
+            out[i] = Outgoing(topic, partition, record.key, _encode(body), (), stamp(events.timestamps[i], record))
     return [record for record in out if record is not None]
+
+
+def stamp(ts: int, record: Record) -> int:
+    """Return an event's ts as a timestamp for Kafka, which refuses one that lies ahead of its own clock."""
+    return ts if 0 <= ts <= record.timestamp else record.timestamp
 
 
 def dead_letters(refused: Sequence[Refused], source: Partition, topic: str, largest_bytes: int) -> list[Outgoing]:

@@ -287,7 +287,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 def _problem(details: Any) -> str:
     place = ".".join(str(part) for part in details["loc"])
     if details["type"] != "extra_forbidden":
-        return f"{place}: {details['msg']} (got {str(details['input'])[:60]!r})"
+        got = "" if place == "kafka.password" else f" (got {str(details['input'])[:60]!r})"
+        return f"{place}: {details['msg']}{got}"
     section: Any = Settings
     for part in details["loc"][:-1]:
         field = section.model_fields.get(part) if hasattr(section, "model_fields") else None

@@ -98,17 +98,18 @@ class Task:
                 name, number = self.learner.name, self.partition.number
                 out = publish.predictions(events, outcome, name, self.partition, topics.predictions, number)
                 out += publish.dead_letters(refused, self.partition, topics.dead_letters, self._largest_dead_letter)
-                out += [
-                    publish.alert(self._alert(drift, events.records[kept[drift.index]]), topics.alerts, stamp)
-                    for drift in drifts
-                    for stamp in [events.timestamps[kept[drift.index]]]
-                ]
+                for drift in drifts:
+                    i = kept[drift.index]
+                    record, ts = events.records[i], events.timestamps[i]
+                    out.append(
+                        publish.alert(self._alert(drift, record, ts), topics.alerts, publish.stamp(ts, record))
+                    )
                 self._publisher.send(out)
             self.dead_letters += len(refused)
             self.metrics.drift(self.monitor.signal, len(drifts))
         self.metrics.batch(records, refused, outcome, self.monitor, live=live)
 
-    def _alert(self, drift: Drift, record: Record) -> dict[str, object]:
+    def _alert(self, drift: Drift, record: Record, ts: int) -> dict[str, object]:
         log.warning(
             "drift", partition=str(self.partition), offset=record.offset, before=drift.before, after=drift.after
         )
@@ -117,7 +118,7 @@ class Task:
             "signal": self.monitor.signal,
             "detector": self.monitor.detector,
             "source": {"topic": self.partition.topic, "partition": self.partition.number, "offset": record.offset},
-            "ts": record.timestamp,
+            "ts": ts,
             "before": drift.before,
             "after": drift.after,
         }
@@ -158,7 +159,9 @@ class Task:
 
     def remove_old_checkpoints(self) -> None:
         """Keep the newest checkpoints that are not ahead of the committed position."""
-        for offset in self._store.offsets(self.partition)[self._settings.checkpoint.keep :]:
+        newest = self.offset if self._checkpoint is None else self._checkpoint
+        done = [offset for offset in self._store.offsets(self.partition) if offset <= newest]
+        for offset in done[self._settings.checkpoint.keep :]:
             self._store.delete(self.partition, offset)
 
     def begin(self, offset: int) -> None:
@@ -173,7 +176,7 @@ class Task:
         """
         problems = []
         for offset in self._candidates(committed):
-            if offset < log_start < committed.offset:
+            if offset < min(log_start, committed.offset):
                 problems.append(f"offset {offset}: the log begins at {log_start}, the events in between are gone")
                 continue
             try:
@@ -187,6 +190,12 @@ class Task:
             self.monitor.restore(restored.monitor, restored.arrays)
             self.offset, self.live_from, self._checkpoint = restored.offset, committed.offset, offset
             log.info("recovered", partition=str(self.partition), checkpoint=offset, live_from=committed.offset)
+            if log_start > self.offset:
+                lost = log_start - self.offset
+                log.error(
+                    "events lost to retention before they were read", partition=str(self.partition), events=lost
+                )
+                self.begin(log_start)
             return
         found = "\n".join(f"  {problem}" for problem in problems) or "  there is none"
         raise CheckpointError(

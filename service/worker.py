@@ -97,8 +97,10 @@ class Worker:
             raise
         finally:
             self.state = "stopped"
-            self._source.close()
-            self._publisher.close()
+            try:
+                self._source.close()
+            finally:
+                self._publisher.close()
 
     def step(self) -> None:
         """Take one poll's records through the tasks, and commit when it is time."""
@@ -187,8 +189,7 @@ class Worker:
         positions = self._prepare(owned, checkpoint=True)
         if positions:
             self._publisher.flush()
-            self._finish(positions)
-        self.lost(partitions)
+        self.lost(partitions)  # old checkpoints are the successor's to remove: nothing is committed yet
         return positions
 
     def lost(self, partitions: Sequence[Partition]) -> None:

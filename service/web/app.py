@@ -7,9 +7,12 @@ GET /status     position, score and lag of each partition, as JSON
 POST /predict   a prediction from consistent weights; nothing is learned
 """
 
+import math
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -52,6 +55,13 @@ class Refusal(BaseModel):
 def create_app(worker: Worker, settings: HttpSettings) -> FastAPI:
     """Return the application that answers for `worker`."""
     app = FastAPI(title="nnstream", version=__version__, description=__doc__)
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        """Name what is wrong; FastAPI's own answer repeats the value, and fails where that is NaN."""
+        del request
+        problems = [f"{'.'.join(map(str, each['loc'][1:]))}: {each['msg']}" for each in error.errors()]
+        return JSONResponse(Refusal(detail="; ".join(problems)).model_dump(), status_code=422)
 
     @app.get("/healthz")
     def healthz(response: Response) -> dict[str, str]:
@@ -122,10 +132,10 @@ def describe(task: Task) -> dict[str, Any]:
 
 
 def _finite(value: Any) -> Any:
-    """Replace NaN by null: JSON has no word for it."""
+    """Replace NaN and infinity by null: JSON has no word for them."""
     if isinstance(value, dict):
         return {key: _finite(each) for key, each in value.items()}
-    return None if isinstance(value, float) and value != value else value  # noqa: PLR0124
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _answer(task: Task, request: PredictRequest) -> PredictResponse:

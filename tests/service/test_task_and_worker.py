@@ -1,0 +1,348 @@
+"""One partition's stages and the loop around them, on fakes: order, commits, crashes, recovery."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rig import P0, P1, Rig, filled_log, make_settings
+
+from service.errors import BrokerError, CheckpointError, CommitPostponedError
+from service.records import Position
+from service.testing import FakeClock, MemoryLog, MemorySource
+
+COUNT = 90
+OFTEN = make_settings(checkpoint={"every_events": 10, "keep": 3})
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return Rig(filled_log(COUNT)).run()
+
+
+def kinds(journal, *wanted):
+    return [entry[0] for entry in journal if entry[0] in wanted]
+
+
+# -- the log order is the learning order
+
+
+@settings(max_examples=25, deadline=None)
+@given(sizes=st.lists(st.integers(1, 30), max_size=40))
+def test_any_cut_into_polls_gives_the_same_records_and_the_same_checkpoint(whole, sizes):
+    parts = Rig(filled_log(COUNT), batch_sizes=sizes).run()
+    assert parts.published() == whole.published()
+    assert parts.final() == whole.final()
+
+
+def test_any_cut_with_the_ensemble_gives_the_same_records_and_the_same_checkpoint():
+    config = make_settings(model={"learner": "ensemble"})
+    one = Rig(filled_log(COUNT), config).run()
+    many = Rig(filled_log(COUNT), config, batch_size=7).run()
+    assert many.published() == one.published()
+    assert many.final() == one.final()
+
+
+def test_every_event_has_one_prediction_or_one_dead_letter_in_the_order_of_the_log(whole):
+    predicted = [offset for _, offset in whole.predictions()]
+    dead = whole.publisher.topic("dead-letters")
+    refused = [i for i in range(COUNT) if i % 17 == 5]
+    assert predicted == [i for i in range(COUNT) if i not in refused]
+    assert [record.value for record in dead] == [b"no JSON"] * len(refused)
+
+
+def test_partitions_learn_apart():
+    both = Rig(filled_log(COUNT, (P0, P1)), batch_size=13).run()
+    alone = Rig(filled_log(COUNT)).run()
+    assert both.final(P0) == alone.final(P0)
+    assert both.final(P1) != both.final(P0)
+    assert {partition for partition, _ in both.predictions()} == {0, 1}
+
+
+# -- the commit protocol
+
+
+def test_the_order_is_checkpoint_then_flush_then_offsets_then_cleaning():
+    rig = Rig(filled_log(COUNT), OFTEN, batch_size=10).run()
+    calls = kinds(rig.journal, "save", "flush", "commit", "delete")
+    assert calls[:3] == ["save", "flush", "commit"]
+    assert "delete" in calls
+    for i, call in enumerate(calls):
+        before = calls[i - 1] if i else None
+        assert before in {"save": (None, "commit", "delete"), "flush": ("save", "commit", "delete"),
+                          "commit": ("flush", "delete"), "delete": ("commit", "flush", "delete")}[call]  # fmt: skip
+
+
+def test_what_is_committed_has_been_sent_and_flushed():
+    rig = Rig(filled_log(COUNT), OFTEN, batch_size=10).run()
+    sent = flushed = 0
+    for call, *details in rig.journal:
+        if call == "send":
+            sent += details[0]
+        elif call == "flush":
+            flushed = sent
+        elif call == "commit":
+            assert details[0][P0].offset == flushed == sent
+
+
+def test_offsets_carry_the_checkpoint_which_exists():
+    rig = Rig(filled_log(COUNT), OFTEN, batch_size=6).started(steps=9)
+    position = rig.log.committed[P0]
+    assert position == Position(54, rig.store.offsets(P0)[0])
+    assert position.checkpoint < position.offset
+
+
+def test_nothing_new_is_nothing_to_commit():
+    rig = Rig(MemoryLog([P0])).started(steps=5)
+    assert kinds(rig.journal, "commit") == ["commit"]
+
+
+def test_commits_wait_for_their_time():
+    clock = FakeClock()
+    rig = Rig(filled_log(COUNT), make_settings(delivery={"commit_interval_ms": 500}), clock=clock, batch_size=5)
+    rig.started(steps=3)
+    assert rig.log.committed[P0].offset == 0
+    clock.advance(0.5)
+    rig.worker.step()
+    assert rig.log.committed[P0].offset == 20
+
+
+def test_a_checkpoint_is_due_after_its_seconds_if_something_was_learned():
+    clock = FakeClock()
+    rig = Rig(filled_log(20), clock=clock, batch_size=10).started(steps=1)
+    assert rig.store.offsets(P0) == [0]
+    clock.advance(30)
+    rig.worker.step()
+    assert rig.store.offsets(P0) == [20, 0]
+    clock.advance(30)
+    rig.worker.step()
+    assert rig.store.offsets(P0) == [20, 0]
+
+
+def test_a_postponed_commit_comes_later():
+    rig = Rig(filled_log(COUNT), OFTEN, batch_size=10)
+    rig.source.fail("commit", CommitPostponedError("not now"), after=3)
+    rig.run()
+    assert rig.log.committed[P0] == Position(COUNT, COUNT)
+    assert all(len(records) == 1 for records in rig.predictions().values())
+
+
+def test_old_checkpoints_are_removed_beyond_keep():
+    rig = Rig(filled_log(COUNT), OFTEN, batch_size=10).run()
+    assert rig.store.offsets(P0) == [90, 80, 70]
+
+
+# -- crashes
+
+
+CRASHES = [
+    ("publisher", "send"),
+    ("publisher", "flush"),
+    ("store", "save"),
+    ("store", "delete"),
+    ("source", "commit"),
+    ("source", "poll"),
+]
+
+
+@pytest.mark.parametrize(("part", "call"), CRASHES, ids=[f"{part} {call}" for part, call in CRASHES])
+@pytest.mark.parametrize("after", [0, 1, 3])
+def test_after_a_crash_the_state_is_the_same_and_no_event_is_unpredicted(whole, part, call, after):
+    first = Rig(filled_log(COUNT), OFTEN, batch_size=8)
+    error = CheckpointError("disk full") if part == "store" else BrokerError("gone")
+    getattr(first, part).fail(call, error, after=after)
+    with pytest.raises(type(error)):
+        first.run()
+    assert first.worker.state == "stopped"
+    second = first.again(batch_size=5).run()
+    assert second.final() == whole.final()
+    found = {place: records + second.predictions().get(place, []) for place, records in first.predictions().items()}
+    found = second.predictions() | found
+    assert found.keys() == whole.predictions().keys()
+    for place, records in found.items():  # what was predicted twice was predicted alike
+        assert set(records) == set(whole.predictions()[place])
+
+
+@settings(max_examples=15, deadline=None)
+@given(crashes=st.lists(st.tuples(st.sampled_from(CRASHES), st.integers(0, 6), st.integers(1, 20)), max_size=4))
+def test_any_number_of_crashes_ends_in_the_same_state(whole, crashes):
+    rig = Rig(filled_log(COUNT), OFTEN)
+    seen = set()
+    for (part, call), after, size in crashes:
+        rig = rig.again(batch_size=size)
+        getattr(rig, part).fail(call, BrokerError("gone"), after=after)
+        try:
+            rig.run()
+        except BrokerError:
+            rig.store._errors.clear()
+        seen |= rig.predictions().keys()
+    rig = rig.again().run()
+    assert seen | rig.predictions().keys() == whole.predictions().keys()
+    assert rig.final() == whole.final()
+
+
+def test_a_checkpoint_ahead_of_the_commit_is_never_used(whole):
+    first = Rig(filled_log(COUNT), OFTEN, batch_size=10)
+    first.publisher.fail("flush", BrokerError("gone"), after=4)
+    with pytest.raises(BrokerError):
+        first.run()
+    ahead, committed = first.store.offsets(P0)[0], first.log.committed[P0]
+    assert ahead > committed.offset
+    first.store.data[P0, ahead] = b"never to be read"
+    second = first.again(batch_size=50)
+    second.store.journal = second.journal
+    second.run()
+    assert [entry[2] for entry in second.journal if entry[0] == "load"] == [committed.checkpoint]
+    assert second.final() == whole.final()
+
+
+def test_checkpoints_ahead_of_the_commit_do_not_push_the_named_one_out():
+    rig = Rig(filled_log(COUNT), OFTEN, batch_size=10).started(steps=4)
+    for ahead in (61, 62, 63, 64):  # left by predecessors that crashed before their commit
+        rig.store.data[P0, ahead] = b"ahead"
+    rig.worker.step()
+    assert rig.log.committed[P0] == Position(50, 50)
+    assert rig.store.offsets(P0)[4:] == [50, 40, 30]
+
+
+# -- recovery
+
+
+def stopped_between(offset=35):
+    """A worker that vanished between two checkpoints: committed at 35, checkpoints at 0, 12, 24."""
+    rig = Rig(filled_log(COUNT), make_settings(checkpoint={"every_events": 12}), batch_size=1)
+    return rig.started(steps=offset)
+
+
+def test_what_lies_between_checkpoint_and_commit_is_replayed_in_silence(whole):
+    first = stopped_between()
+    assert first.log.committed[P0] == Position(35, 24)
+    second = first.again(batch_size=4).run()
+    assert min(offset for _, offset in second.predictions()) == 35
+    assert second.final() == whole.final()
+    labels = {"model": "default", "partition": "0"}
+    assert second.telemetry.registry.get_sample_value("nnstream_events_replayed_total", labels) == 11
+
+
+def test_nothing_is_committed_while_replaying():
+    second = stopped_between().again(batch_size=4).started(steps=2)
+    assert kinds(second.journal, "commit", "save") == []
+    assert not second.worker.tasks[P0].caught_up
+
+
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(whole):
+    first = stopped_between()
+    first.store.data[P0, 24] = first.store.data[P0, 24][:-3]
+    second = first.again().run()
+    assert second.final() == whole.final()
+    assert min(offset for _, offset in second.predictions()) == 35
+
+
+def test_without_a_checkpoint_it_says_what_to_do():
+    first = stopped_between()
+    first.store.data.clear()
+    with pytest.raises(CheckpointError) as caught:
+        first.again().run()
+    for words in ("events-0 is committed at offset 35", "there is none", "checkpoint.url", "model.name"):
+        assert words in str(caught.value)
+
+
+def test_a_changed_configuration_is_named():
+    first = stopped_between()
+    changed = make_settings(model={"network": {"hidden": [5]}})
+    with pytest.raises(CheckpointError, match=r"model\.network\.hidden was \[4\] and is now \[5\]"):
+        first.again(changed).run()
+    assert first.log.committed[P0] == Position(35, 24)
+
+
+@pytest.mark.parametrize("start", [30, 35, 60])
+def test_a_log_that_begins_after_the_checkpoint_is_refused(start):
+    first = stopped_between()
+    first.log.starts[P0] = start
+    with pytest.raises(
+        CheckpointError, match=f"offset 24: the log begins at {start}, the events in between are gone"
+    ):
+        first.again().run()
+
+
+def test_a_log_that_begins_at_the_checkpoint_is_enough(whole):
+    first = stopped_between()
+    first.log.starts[P0] = 24
+    assert first.again().run().final() == whole.final()
+
+
+@pytest.mark.parametrize(("start_from", "first"), [("earliest", 10), ("latest", COUNT)])
+def test_a_group_that_never_committed_begins_where_it_is_told(start_from, first):
+    rig = Rig(filled_log(COUNT), make_settings(kafka={"start_from": start_from}))
+    rig.log.starts[P0] = 10
+    rig.started()
+    rig.log.append(P0, b"{}")
+    rig.worker.step()
+    assert rig.worker.tasks[P0].offset == COUNT + 1
+    assert min([offset for _, offset in rig.predictions()], default=COUNT) >= first
+
+
+# -- partitions come and go
+
+
+def test_revoking_hands_over_the_whole_state(whole):
+    first = Rig(filled_log(COUNT), batch_size=20).started(steps=2)
+    first.source.revoke([P0])
+    first.worker.step()
+    assert first.log.committed[P0] == Position(40, 40)
+    assert first.worker.tasks == {}
+    assert first.publisher.pending == []
+    assert first.again().run().final() == whole.final()
+
+
+def test_losing_commits_nothing(whole):
+    clock = FakeClock()
+    patient = make_settings(delivery={"commit_interval_ms": 1000})
+    first = Rig(filled_log(COUNT), patient, clock=clock, batch_size=20).started(steps=2)
+    before = len(first.journal)
+    first.source.lose([P0])
+    first.worker.step()
+    assert first.worker.tasks == {}
+    assert kinds(first.journal[before:], "save", "flush", "commit") == []
+    second = first.again().run()
+    assert second.final() == whole.final()
+    assert second.predictions().keys() == whole.predictions().keys()
+
+
+def test_a_partition_that_stays_keeps_its_state():
+    rig = Rig(filled_log(COUNT, (P0, P1)), batch_size=10).started(steps=2)
+    task = rig.worker.tasks[P0]
+    rig.source.assign([P0])
+    rig.worker.step()
+    assert rig.worker.tasks[P0] is task
+    assert task.offset == 30
+
+
+def test_a_partition_that_comes_back_continues(whole):
+    rig = Rig(filled_log(COUNT), batch_size=10).started(steps=2)
+    rig.source.revoke([P0])
+    rig.worker.step()
+    rig.source.assign([P0])
+    for _ in range(COUNT):
+        rig.worker.step()
+    rig.source.close()
+    assert rig.final() == whole.final()
+    assert all(len(records) == 1 for records in rig.predictions().values())
+
+
+def test_a_stopped_worker_has_committed_all_and_left():
+    rig = Rig(filled_log(COUNT), make_settings(delivery={"commit_interval_ms": 60_000})).run()
+    assert rig.log.committed[P0] == Position(COUNT, COUNT)
+    assert rig.worker.state == "stopped"
+    assert kinds(rig.journal, "close", "close_publisher") == ["close", "close_publisher"]
+
+
+def test_a_bug_in_a_batch_commits_nothing_of_it(monkeypatch):
+    rig = Rig(filled_log(COUNT), batch_size=10).started(steps=2)
+    monkeypatch.setattr(rig.worker.tasks[P0].monitor, "observe", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        rig.worker.run()
+    assert rig.log.committed[P0].offset == 20
+
+
+def test_the_fake_source_must_be_subscribed_to():
+    with pytest.raises(RuntimeError, match="subscribe"):
+        MemorySource(MemoryLog([P0])).poll(0)
