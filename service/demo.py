@@ -97,7 +97,12 @@ def _settings(name: str, bootstrap_servers: str, directory: Path, port: int) -> 
         {
             "model": {"name": name},
             "topics": {kind: f"{name}.{kind}" for kind in ("events", "predictions", "dead_letters", "alerts")},
-            "kafka": {"bootstrap_servers": bootstrap_servers, "group_id": f"demo-{name}", "idle_sleep_ms": 20},
+            "kafka": {
+                "bootstrap_servers": bootstrap_servers,
+                "group_id": f"demo-{name}",
+                "instance_id": "demo",
+                "idle_sleep_ms": 20,
+            },
             "checkpoint": {"url": str(directory / "checkpoints")},
             "http": {"port": port or _free_port()},
             "log": {"level": "info"},

@@ -20,6 +20,7 @@ log = structlog.get_logger()
 
 _POLL_SECONDS = 0.2
 _SHORTEST_POLL_SECONDS = 0.01
+_INSTANT_POLL_SECONDS = 0.001
 _REJOIN_POLL_SECONDS = 1.0  # a poll that is too short never gets to join the group anew
 
 
@@ -117,6 +118,8 @@ class Worker:
     def _patience(self) -> float:
         if self._rejoining:
             return _REJOIN_POLL_SECONDS
+        if self._settings.kafka.idle_sleep_ms:
+            return _INSTANT_POLL_SECONDS  # such a broker answers at once, and the client would ask again and again
         return max(_SHORTEST_POLL_SECONDS, min(_POLL_SECONDS, self._deadline.remaining()))
 
     # -- the commit protocol: numbers as in service/checkpoint.py
