@@ -6,7 +6,6 @@ end; whatever is missing is 0, which is the mean of a standardised number.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain
 from operator import itemgetter
 from struct import pack_into
 from typing import Any, NamedTuple
@@ -97,8 +96,9 @@ class Encoder:
         Yields:
             The rows of a segment.
         """
-        if self._plain(rows):
-            yield self._encode(rows, list(range(len(rows))), learn=True)
+        table = self._table(rows)
+        if table is not None:
+            yield self._encode(rows, list(range(len(rows))), learn=True, numbers=table)
             return
         pending: list[int] = []
         for i, row in enumerate(rows):
@@ -161,15 +161,18 @@ class Encoder:
                 return str(error)
         return None
 
-    def _plain(self, rows: Sequence[Row]) -> bool:
-        """Return whether all rows consist of exactly the known numbers, so that none can have a problem."""
-        if not self._all_numbers or not rows:
-            return False
+    def _table(self, rows: Sequence[Row]) -> npt.NDArray[np.float64] | None:
+        """Return float64 (n, numbers) where all rows consist of exactly the known numbers, so none has a problem.
+
+        NumPy says by the dtype it finds whether there was anything but numbers among them.
+        """
+        if not self._all_numbers or not rows or max(map(len, rows)) != len(self._features):
+            return None
         try:
-            types = set(map(type, chain.from_iterable(map(self._values, rows))))
-        except KeyError:
-            return False
-        return types <= _PLAIN and max(map(len, rows)) == len(self._features)
+            table = np.array(list(map(self._values, rows)))
+        except (KeyError, ValueError):
+            return None
+        return table.astype(np.float64, copy=False) if table.dtype.kind in "fi" and table.ndim == 2 else None  # noqa: PLR2004
 
     # -- growth
 
@@ -235,9 +238,17 @@ class Encoder:
 
     # -- encoding
 
-    def _encode(self, rows: Sequence[Row], indices: list[int], *, learn: bool) -> "Encoded":
+    def _encode(
+        self,
+        rows: Sequence[Row],
+        indices: list[int],
+        *,
+        learn: bool,
+        numbers: npt.NDArray[np.float64] | None = None,
+    ) -> "Encoded":
         X = np.zeros((len(rows), self.width), np.float32)
-        numbers = self._raw_numbers(rows)
+        if numbers is None:
+            numbers = self._raw_numbers(rows)
         self._standardise(numbers, X, learn=learn)
         for feature in self._categories:
             for i, row in enumerate(rows):
@@ -254,11 +265,9 @@ class Encoder:
 
     def _raw_numbers(self, rows: Sequence[Row]) -> npt.NDArray[np.float64]:
         """Return float64 (n, numbers), NaN where a value is missing."""
-        if self._all_numbers:
-            try:
-                return np.array(list(map(self._values, rows)), np.float64).reshape(len(rows), -1)
-            except (KeyError, OverflowError):
-                pass
+        table = self._table(rows)
+        if table is not None:
+            return table
         raw = np.full((len(rows), len(self._number_columns)), np.nan)
         for feature in self._numbers:
             raw[:, feature.first_number] = [_number(row.get(feature.name)) for row in rows]

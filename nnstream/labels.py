@@ -33,6 +33,16 @@ class Classes:
         found = self._index.get((type(label), label), -1)
         return found if found >= 0 else self._index.get(_class_key(label), -1)
 
+    def indices(self, labels: Sequence[Label]) -> list[int] | None:
+        """Return the index of each label; None when one is missing or new, or where their types differ."""
+        kinds = set(map(type, labels))
+        if len(kinds) != 1:
+            return None
+        kind = kinds.pop()
+        own = {label: index for (of, label), index in self._index.items() if of is kind}
+        found = list(map(own.get, labels))
+        return None if None in found else [index for index in found if index is not None]
+
     @property
     def outputs(self) -> int:
         """Return how many output units these classes need: one for up to two, else one each."""

@@ -164,7 +164,7 @@ class Model:
         learn = self._regress if self.spec.task == "regression" else self._classify
         for encoded in self.encoder.segments(rows, outcome.refused):
             self.fit_learner()
-            learn(self._block(encoded, labelled[encoded.rows]), encoded.rows, labels, outcome)
+            learn(self._block(encoded, labelled[_at(encoded.rows)]), encoded.rows, labels, outcome)
         outcome.learned = self.version - before
         return outcome
 
@@ -262,12 +262,17 @@ class Model:
 
     def _count(self, rows: list[int], known: Array, outcome: Outcome) -> None:
         """Note the version each event is predicted with."""
-        outcome.versions[rows] = self.version + np.cumsum(known) - known
+        outcome.versions[_at(rows)] = self.version + np.cumsum(known) - known
         self.version += int(known.sum())
 
     # -- classification
 
     def _classify(self, block: Block, rows: list[int], labels: Sequence[Label], outcome: Outcome) -> None:
+        known = self.classes.indices([labels[i] for i in rows])
+        if known is not None:
+            block.y[:, 0] = known
+            self._classify_known(block, rows, outcome)
+            return
         start = 0
         for position, i in enumerate(rows):
             if labels[i] is None:
@@ -287,7 +292,7 @@ class Model:
         self._count(rows, block.known, outcome)
         outputs, losses = self.learner.predict_then_learn(block)
         certain = len(self.classes.known) == 1  # what is published is 100 % of the only class there is
-        outcome.losses[rows] = np.where(block.known, 0.0, np.nan) if certain else losses
+        outcome.losses[_at(rows)] = np.where(block.known, 0.0, np.nan) if certain else losses
         outcome.segments.append(Segment(rows, self._probabilities(outputs), tuple(self.classes.known)))
 
     def _meet_class(self, block: Block, row: int, label: Label, outcome: Outcome) -> None:
@@ -319,8 +324,14 @@ class Model:
         outputs, _ = self.learner.predict_then_learn(block)
         values = block.centre + outputs[:, 0].astype(np.float64) * block.spread
         loss = residual_loss(Loss.of(self.output_shape[1]), values - block.values, self.spec.network.loss_shape)
-        outcome.losses[rows] = np.where(block.known, loss, np.nan)
+        outcome.losses[_at(rows)] = np.where(block.known, loss, np.nan)
         outcome.segments.append(Segment(rows, values[:, None], ()))
+
+
+def _at(rows: list[int]) -> slice | list[int]:
+    """Return an index for these rows: a slice where they follow each other, which NumPy takes at no cost."""
+    together = bool(rows) and rows[-1] - rows[0] + 1 == len(rows)
+    return slice(rows[0], rows[-1] + 1) if together else rows
 
 
 def best(segment: Segment) -> list[Label | None]:
