@@ -122,16 +122,15 @@ def _run_phase(phase: Phase, directory: Path, console: Console, *, stay: bool, f
     prepare_topics(phase.settings)
     with _service(phase, directory) as process:
         _wait_until_ready(phase, process, directory)
-        console.print(f"[bold]{phase.name}[/]: {find_dataset(phase.name).about}")
+        console.print(f"[bold]{phase.name}[/]: {find_dataset(phase.name).about}", highlight=False)
+        console.print(f"open {phase.url}/docs  {phase.url}/metrics  {phase.url}/status", soft_wrap=True)
         producer = threading.Thread(target=_produce, args=(phase, None if fast else _RATE), daemon=True)
         producer.start()
         _watch(phase, process, directory, console)
         producer.join()
         _print_result(phase, console)
         if stay:
-            console.print(
-                f"still serving: {phase.url}/docs  {phase.url}/metrics  {phase.url}/status  (Ctrl-C to stop)"
-            )
+            console.print(f"still serving at {phase.url}; Ctrl-C stops it", soft_wrap=True)
             process.wait()
 
 
