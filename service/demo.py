@@ -4,6 +4,7 @@ The numbers are counted here, from the predictions topic, as any subscriber woul
 """
 
 import contextlib
+import math
 import signal
 import subprocess
 import sys
@@ -233,13 +234,17 @@ def _table(phase: Phase) -> Table:
     table = Table(title=f"{phase.name}: {phase.predictions:,} of {phase.events:,}", title_justify="left")
     for name in ("", "last 1,000", "all"):
         table.add_column(name, justify="left" if not name else "right")
-    table.add_row("network: accuracy", f"{rolling['accuracy']:.1%}", f"{total['accuracy']:.1%}", style="bold green")
+    table.add_row("network: accuracy", _share(rolling["accuracy"]), _share(total["accuracy"]), style="bold green")
     for name, words in (("no_change", "repeat the last label"), ("majority", "most frequent label")):
-        table.add_row(words, f"{rolling['baselines'][name]:.1%}", f"{total['baselines'][name]:.1%}")
-    table.add_row("network: loss", f"{rolling['loss']:.4f}", f"{total['loss']:.4f}")
+        table.add_row(words, _share(rolling["baselines"][name]), _share(total["baselines"][name]))
+    table.add_row("network: loss", *(f"{each['loss']:.4f}" if phase.predictions else "" for each in (rolling, total)))
     table.add_row("events a second", "", f"{phase.rate():,.0f}")
     table.add_row("drift alerts", "", f"{phase.drifts}")
     return table
+
+
+def _share(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.1%}"
 
 
 def _print_result(phase: Phase, console: Console) -> None:
