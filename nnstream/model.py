@@ -20,6 +20,7 @@ from nnstream.labels import Classes, Label, TargetScale, check_class, check_numb
 from nnstream.learners import Learner, SingleNetwork
 from nnstream.losses import LARGEST_LOG_LOSS, Loss, residual_loss
 from nnstream.network import Network
+from nnstream.outcome import Outcome, Segment
 from nnstream.schema import FeatureSpec
 from nnstream.spec import NetworkSpec
 
@@ -55,49 +56,6 @@ class ModelSpec:
             raise SpecError("a regression has no classes; leave them out or choose the task classification")
         for label in self.classes:
             check_class(label)
-
-
-@dataclass(frozen=True)
-class Segment:
-    """Predictions of consecutive events made by networks of one shape.
-
-    Attributes:
-        rows: index of each event in the block.
-        outputs: classification: float32 (n, classes), probabilities; regression: float64 (n, 1), in the units of
-            the label.
-        classes: the class of each column; empty for regression and before the first label.
-    """
-
-    rows: list[int]
-    outputs: Array
-    classes: tuple[Label, ...]
-
-
-@dataclass
-class Outcome:
-    """What a block of events gave.
-
-    Attributes:
-        segments: the predictions, each made before its event was learned.
-        losses: float64 (n,), NaN where there was no label or nothing to predict with.
-        versions: int64 (n,), how many samples the model had learned when it predicted.
-        refused: index and reason of events that could not be encoded; they changed nothing.
-        learned: how many events were learned.
-    """
-
-    segments: list[Segment]
-    losses: npt.NDArray[np.float64]
-    versions: npt.NDArray[np.int64]
-    refused: dict[int, str]
-    learned: int = 0
-
-    def predictions(self) -> list[Label | None]:
-        """Return the predicted class or number of each event, None where there is none."""
-        out: list[Label | None] = [None] * len(self.losses)
-        for segment in self.segments:
-            for i, prediction in zip(segment.rows, best(segment), strict=True):
-                out[i] = prediction
-        return out
 
 
 class Model:
@@ -332,10 +290,3 @@ def _at(rows: list[int]) -> slice | list[int]:
     """Return an index for these rows: a slice where they follow each other, which NumPy takes at no cost."""
     together = bool(rows) and rows[-1] - rows[0] + 1 == len(rows)
     return slice(rows[0], rows[-1] + 1) if together else rows
-
-
-def best(segment: Segment) -> list[Label | None]:
-    """Return each event's prediction: the most probable class (None before the first label), or the number."""
-    if not segment.classes:
-        return [None] * len(segment.rows) if segment.outputs.shape[1] == 0 else segment.outputs[:, 0].tolist()
-    return [segment.classes[k] for k in segment.outputs.argmax(axis=1).tolist()]

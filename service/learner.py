@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from nnstream.encoder import Row
-from nnstream.model import Model, Outcome, Segment
+from nnstream.model import Model
+from nnstream.outcome import Outcome, Segment
 
 
 class Learner:

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from nnstream.model import Outcome, best
+from nnstream.outcome import Outcome, best
 from nnstream.schema import category_text
 from service.events import DEAD_LETTER_HEADER, DeadLetter, Source
 from service.records import Outgoing, Partition, Record, Refused

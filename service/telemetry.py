@@ -12,7 +12,7 @@ from enum import StrEnum
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 from nnstream import __version__
-from nnstream.model import Outcome
+from nnstream.outcome import Outcome
 from service.monitor import Monitor
 from service.records import Partition, Record, Refused
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nnstream import __version__
 from nnstream.errors import FeatureError
-from nnstream.model import best
+from nnstream.outcome import best
 from nnstream.schema import category_text
 from service.events import FeatureValue, ModelVersion
 from service.settings import HttpSettings

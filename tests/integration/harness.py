@@ -18,7 +18,8 @@ import yaml
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from nnstream.model import Model, best
+from nnstream.model import Model
+from nnstream.outcome import best
 from nnstream.schema import category_text
 from service.settings import settings_from
 from service.wiring import model_spec

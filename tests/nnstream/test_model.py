@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from nnstream import snapshot
 from nnstream.errors import LabelError, SpecError
-from nnstream.model import Model, ModelSpec, best
+from nnstream.model import Model, ModelSpec
 from nnstream.optimizers import Adam
+from nnstream.outcome import best
 from nnstream.schema import FeatureSpec
 from nnstream.spec import NetworkSpec
 

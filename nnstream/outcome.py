@@ -1,0 +1,61 @@
+"""What a block of events gave: predictions, losses, versions, and what was refused."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nnstream.labels import Label
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Predictions of consecutive events made by networks of one shape.
+
+    Attributes:
+        rows: index of each event in the block.
+        outputs: classification: float32 (n, classes), probabilities; regression: float64 (n, 1), in the units of
+            the label.
+        classes: the class of each column; empty for regression and before the first label.
+    """
+
+    rows: list[int]
+    outputs: Array
+    classes: tuple[Label, ...]
+
+
+@dataclass
+class Outcome:
+    """What a block of events gave.
+
+    Attributes:
+        segments: the predictions, each made before its event was learned.
+        losses: float64 (n,), NaN where there was no label or nothing to predict with.
+        versions: int64 (n,), how many samples the model had learned when it predicted.
+        refused: index and reason of events that could not be encoded; they changed nothing.
+        learned: how many events were learned.
+    """
+
+    segments: list[Segment]
+    losses: npt.NDArray[np.float64]
+    versions: npt.NDArray[np.int64]
+    refused: dict[int, str]
+    learned: int = 0
+
+    def predictions(self) -> list[Label | None]:
+        """Return the predicted class or number of each event, None where there is none."""
+        out: list[Label | None] = [None] * len(self.losses)
+        for segment in self.segments:
+            for i, prediction in zip(segment.rows, best(segment), strict=True):
+                out[i] = prediction
+        return out
+
+
+def best(segment: Segment) -> list[Label | None]:
+    """Return each event's prediction: the most probable class (None before the first label), or the number."""
+    if not segment.classes:
+        return [None] * len(segment.rows) if segment.outputs.shape[1] == 0 else segment.outputs[:, 0].tolist()
+    return [segment.classes[k] for k in segment.outputs.argmax(axis=1).tolist()]
