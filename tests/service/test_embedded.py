@@ -189,8 +189,9 @@ def test_it_listens_on_loopback_only():
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
 def test_it_ends_with_its_parent_but_not_by_the_terminals_ctrl_c(how, tmp_path):
     script = (
-        "import time\n"
+        "import signal, time\n"
         "from service.embedded import EmbeddedBroker\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored where the tests run in the background
         "with EmbeddedBroker() as broker:\n"
         "    print(broker.pid, flush=True)\n"
         "    try:\n"
