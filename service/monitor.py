@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from river import drift
 
 from nnstream.model import Task
 from nnstream.prequential import Prequential
@@ -48,7 +47,9 @@ class Monitor:
         self.score = Prequential(task, window)
         self.drifts = 0
         self._task = task
-        self._adwin = drift.ADWIN(delta=drift_delta)
+        from river.drift import ADWIN  # noqa: PLC0415  # most of a second, which the demo itself need not wait
+
+        self._adwin = ADWIN(delta=drift_delta)
         self._total, self._count = 0.0, 0  # absolute errors of a regression
 
     def observe(self, labels: Sequence[Any], predictions: Sequence[Any], losses: Sequence[float]) -> list[Drift]:
