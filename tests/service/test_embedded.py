@@ -193,8 +193,8 @@ def test_it_ends_with_its_parent_but_not_by_the_terminals_ctrl_c(how, tmp_path):
         "from service.embedded import EmbeddedBroker\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored where the tests run in the background
         "with EmbeddedBroker() as broker:\n"
-        "    print(broker.pid, flush=True)\n"
         "    try:\n"
+        "        print(broker.pid, flush=True)\n"
         "        time.sleep(60)\n"
         "    except KeyboardInterrupt:\n"
         "        time.sleep(0.3)\n"
