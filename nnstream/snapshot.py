@@ -7,7 +7,7 @@ refused by name when it is damaged, of another version, or of a model that was c
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -35,13 +35,32 @@ def describe_spec(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not np.isfinite(value) else value
 
 
-def dump(
+@dataclass(frozen=True)
+class Captured:
+    """A copy of a model's state: taken in an instant, written when there is time.
+
+    Attributes:
+        header: JSON text.
+        arrays: copies.
+    """
+
+    header: str
+    arrays: Mapping[str, Array]
+
+    def to_bytes(self) -> bytes:
+        """Return it as `load` reads it: the same bytes for the same state, always."""
+        # One entry only: safetensors writes several in an order that differs from call to call.
+        metadata = {_KEY: json.dumps({"header": self.header, "sha256": _checksum(self.header, self.arrays)})}
+        return bytes(safetensors.numpy.save(dict(self.arrays), metadata))
+
+
+def capture(
     model: Model, extra: Mapping[str, Any] | None = None, extra_arrays: Mapping[str, Array] | None = None
-) -> bytes:
-    """Return everything there is to know about a model, as bytes.
+) -> Captured:
+    """Return a copy of everything there is to know about a model.
 
     Args:
-        model: not changed.
+        model: not changed, and free to change afterwards.
         extra: JSON-ready data to keep beside it, given back by `load`.
         extra_arrays: arrays to keep beside it, given back by `load`.
     """
@@ -58,9 +77,14 @@ def dump(
         "extra": dict(extra or {}),
     }
     text = json.dumps(header, sort_keys=True, allow_nan=False)
-    # One entry only: safetensors writes several in an order that differs from call to call.
-    metadata = {_KEY: json.dumps({"header": text, "sha256": _checksum(text, arrays)})}
-    return bytes(safetensors.numpy.save(arrays, metadata))
+    return Captured(text, {name: np.array(array, order="C") for name, array in arrays.items()})
+
+
+def dump(
+    model: Model, extra: Mapping[str, Any] | None = None, extra_arrays: Mapping[str, Array] | None = None
+) -> bytes:
+    """Return everything there is to know about a model, as bytes; arguments as those of `capture`."""
+    return capture(model, extra, extra_arrays).to_bytes()
 
 
 def load(data: bytes, spec: ModelSpec) -> tuple[Model, dict[str, Any], dict[str, Array]]:

@@ -2,15 +2,18 @@
 
 The commit protocol, in the order of `Worker.commit`:
 
-    1. Every partition with a checkpoint due writes it, named by the offset of the next event to process.
-    2. The publisher makes all predictions, dead letters and alerts so far durable.
-    3. The input offsets are committed; the offset of the newest checkpoint travels in their metadata.
+    1. Every partition with a checkpoint due begins to write it, named by the offset of the next event to process.
+       The loop goes on; commits name the newest checkpoint that is durable.
+    2. All predictions, dead letters and alerts so far are made durable.
+    3. The input offsets are committed; the offset of the newest durable checkpoint travels in their metadata.
+       With `exactly_once`, 2 and 3 are one transaction.
     4. Older checkpoints are removed.
 
-Recovery, in the order of `Task.recover`: read the committed offset and the checkpoint it names, load that
-checkpoint, replay the events between the two without publishing, go live. Learning is deterministic, so the state
-is then what it was. A crash between 1 and 3 leaves a checkpoint that no commit names: it is never used, because
-the events it has seen will be processed, and published, again.
+Recovery, in the order of `Worker.assigned`: end what the predecessor left open (its transactional id travels in the
+metadata too), read the committed offset and the checkpoint it names, load that checkpoint, replay the events between
+the two without publishing, go live. Learning is deterministic, so the state is then what it was. A crash between 1
+and 3 leaves a checkpoint that no commit names: it is never used, because the events it has seen will be processed,
+and published, again. docs/delivery-guarantees.md has the failure table.
 """
 
 from collections.abc import Mapping
@@ -55,12 +58,15 @@ class Restored:
     arrays: Mapping[str, Any]
 
 
+Packed = snapshot.Captured
+
+
 def pack(
     model: Model, partition: Partition, offset: int, monitor: Mapping[str, Any], arrays: Mapping[str, Any]
-) -> bytes:
-    """Return a checkpoint as bytes."""
+) -> Packed:
+    """Return a copy of the state; what follows may go on changing it."""
     extra = {"topic": partition.topic, "partition": partition.number, "offset": offset, "monitor": monitor}
-    return snapshot.dump(model, extra, arrays)
+    return snapshot.capture(model, extra, arrays)
 
 
 def unpack(data: bytes, spec: ModelSpec) -> Restored:

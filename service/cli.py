@@ -105,7 +105,7 @@ def produce(
     limit: Limit = None,
 ) -> None:
     """Send a CSV file or a built-in data set as events."""
-    from service.adapters.kafka_python import KafkaPythonPublisher  # noqa: PLC0415
+    from service.adapters.kafka_python.publisher import KafkaPythonPublisher  # noqa: PLC0415
     from service.produce import produce as send  # noqa: PLC0415
     from service.settings import load_settings  # noqa: PLC0415
     from service.wiring import prepare_topics  # noqa: PLC0415
@@ -132,7 +132,7 @@ def tail(
     as_json: AsJson = False,
 ) -> None:
     """Subscribe to the predictions: a live table, or lines of JSON."""
-    from service.adapters.kafka_python import KafkaPythonReader  # noqa: PLC0415
+    from service.adapters.kafka_python.reader import KafkaPythonReader  # noqa: PLC0415
     from service.settings import load_settings  # noqa: PLC0415
     from service.tail import print_lines, show_table  # noqa: PLC0415
 

@@ -26,7 +26,8 @@ from rich.live import Live
 from rich.table import Table
 
 from nnstream.prequential import Prequential
-from service.adapters.kafka_python import KafkaPythonPublisher, KafkaPythonReader
+from service.adapters.kafka_python.publisher import KafkaPythonPublisher
+from service.adapters.kafka_python.reader import KafkaPythonReader
 from service.datasets import find_dataset
 from service.embedded import EmbeddedBroker
 from service.errors import ServiceError
@@ -104,6 +105,7 @@ def _settings(name: str, bootstrap_servers: str, directory: Path, port: int) -> 
                 "instance_id": "demo",
                 "idle_sleep_ms": 20,
             },
+            "delivery": {"guarantee": "at_least_once"},  # the embedded broker's transactions are not sound
             "checkpoint": {"url": str(directory / "checkpoints")},
             "http": {"port": port or _free_port()},
             "log": {"level": "info"},

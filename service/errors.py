@@ -3,7 +3,10 @@
 ServiceError
 ├── SettingsError             the configuration cannot be used                     exit code 2
 ├── BrokerError               Kafka cannot be reached, or refuses                  exit code 3
-│   └── CommitPostponedError  the group is sharing out its partitions anew; commit again later
+│   ├── CommitPostponedError  the group is sharing out its partitions anew; commit again later
+│   ├── TransactionsMissingError   the broker has none
+│   └── StartOverError        the connection is gone: connect anew, go on from the last commit
+│       └── FencedError       another worker has taken over: nothing since the last commit counts
 ├── TopicMissingError         a topic does not exist and must not be created       exit code 3
 ├── CheckpointError           no checkpoint that can be trusted                    exit code 4
 ├── DataError                 a file or data set to send cannot be read            exit code 2
@@ -38,6 +41,18 @@ class BrokerError(ServiceError):
 
 class CommitPostponedError(BrokerError):
     """The group is sharing out its partitions anew: commit again after the next poll."""
+
+
+class TransactionsMissingError(BrokerError):
+    """The broker has no transactions."""
+
+
+class StartOverError(BrokerError):
+    """The connection is gone: connect anew, and go on from the last commit."""
+
+
+class FencedError(StartOverError):
+    """Another worker has taken over: nothing since the last commit counts."""
 
 
 class TopicMissingError(ServiceError):

@@ -1,22 +1,32 @@
 """Send samples as events, at a given rate or as fast as it goes."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
+from typing import Protocol
 
 import msgspec
 
 from service.datasets import Sample
-from service.publish import Publisher
 from service.records import Outgoing
 
 _CHUNK_SECONDS = 0.05
 _FAST_CHUNK = 2000
 
 
+class Sender(Protocol):
+    """Where events go."""
+
+    def send(self, records: Sequence[Outgoing]) -> None:
+        """Hand records over, in order."""
+
+    def flush(self) -> None:
+        """Wait until everything sent so far is durable."""
+
+
 def produce(
     samples: Iterable[Sample],
-    publisher: Publisher,
+    publisher: Sender,
     topic: str,
     *,
     rate: float | None = None,

@@ -8,6 +8,7 @@ import msgspec
 from nnstream.outcome import Outcome, best
 from nnstream.schema import category_text
 from service.events import DEAD_LETTER_HEADER, DeadLetter, Source
+from service.positions import Offsets, Position
 from service.records import Outgoing, Partition, Record, Refused
 
 _ENVELOPE_BYTES = 5_000  # our header, and what Kafka adds to a record
@@ -15,20 +16,36 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Publisher(Protocol):
-    """Where results go."""
+    """Where results go, and what makes them and the input positions durable together.
 
-    def send(self, records: Sequence[Outgoing]) -> None:
-        """Hand records over, in order; they are durable after the next `commit`."""
+    Attributes:
+        identity: the transactional id; None where results are published at least once.
+    """
 
-    def flush(self) -> None:
-        """Wait until everything sent so far is durable.
+    identity: str | None
+
+    def fence(self, owner: str) -> None:
+        """End whatever transaction the worker `owner` left open; if it still lives, it can commit nothing more.
 
         Raises:
-            BrokerError: it could not be done; nothing since the last commit counts.
+            StartOverError: it could not be done now.
+        """
+
+    def send(self, records: Sequence[Outgoing]) -> None:
+        """Hand records over, in order; they count after the next `commit`."""
+
+    def commit(self, positions: Mapping[Partition, Position], offsets: Offsets) -> None:
+        """Make everything sent so far durable, and with it (or right after it) the positions of the group.
+
+        Raises:
+            CommitPostponedError: not now; commit again after the next poll.
+            FencedError: another worker has taken over; nothing since the last commit counts.
+            StartOverError: nothing since the last commit may count.
+            BrokerError: Kafka refuses.
         """
 
     def close(self) -> None:
-        """Drop the connection."""
+        """Drop the connection; what was not committed does not count."""
 
 
 class Columns(Protocol):

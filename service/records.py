@@ -55,19 +55,6 @@ class Outgoing(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Position:
-    """How far a partition is done.
-
-    Attributes:
-        offset: of the next record to process.
-        checkpoint: offset that the newest checkpoint was taken at; None where there is none.
-    """
-
-    offset: int
-    checkpoint: int | None
-
-
-@dataclass(frozen=True)
 class Refused:
     """A record that could not be used.
 

@@ -156,8 +156,13 @@ class KafkaSettings(_Section):
 class DeliverySettings(_Section):
     """What is promised about predictions and offsets."""
 
+    guarantee: Literal["auto", "exactly_once", "at_least_once"] = "auto"
+    """`exactly_once`: predictions and input offsets in one transaction. `at_least_once`: for brokers without
+    transactions; after a crash some events are predicted twice. `auto`: the first where the broker has it."""
+    transaction_timeout_ms: Annotated[int, Field(ge=1000)] = 30_000
+    """Silence after which the broker ends a worker's transaction."""
     commit_interval_ms: Annotated[int, Field(ge=0)] = 200
-    """Time between commits; each first waits until all predictions so far are acknowledged."""
+    """Time between commits; predictions of a transaction are visible to `read_committed` readers after it."""
     max_event_bytes: Positive = 1_048_576
     """Larger events go to the dead letters unread."""
 

@@ -1,9 +1,24 @@
 """Stage 1: records in. What the worker needs of a Kafka client; the adapters implement it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from service.records import Partition, Position, Record
+from service.positions import Offsets, Position
+from service.records import Partition, Record
+
+
+class LogRange(NamedTuple):
+    """What a partition's log holds.
+
+    Attributes:
+        start: oldest offset still there.
+        end: offset of the record that comes next.
+        topic_id: tells a topic from another that was created under the same name later; None where Kafka has none.
+    """
+
+    start: int
+    end: int
+    topic_id: str | None
 
 
 class Assignment(Protocol):
@@ -12,14 +27,14 @@ class Assignment(Protocol):
     def assigned(self, partitions: Sequence[Partition]) -> None:
         """Take over partitions: find each one's state and seek."""
 
-    def revoked(self, partitions: Sequence[Partition]) -> Mapping[Partition, Position]:
-        """Hand partitions over while they are still ours; return the positions that the source must commit now."""
+    def revoked(self, partitions: Sequence[Partition]) -> None:
+        """Hand partitions over while they are still ours."""
 
     def lost(self, partitions: Sequence[Partition]) -> None:
         """Drop partitions that are already somebody else's: nothing may be committed any more."""
 
 
-class Source(Protocol):
+class Source(Offsets, Protocol):
     """A member of a consumer group on the events topic."""
 
     def subscribe(self, topic: str, listener: Assignment) -> None:
@@ -28,22 +43,23 @@ class Source(Protocol):
     def poll(self, timeout_seconds: float) -> Mapping[Partition, Sequence[Record]]:
         """Return the next records of each partition, in offset order; empty when none came in time."""
 
+    def owners(self, partitions: Sequence[Partition]) -> set[str]:
+        """Return who committed last for these partitions, and may have left a transaction open."""
+
     def committed(self, partition: Partition) -> Position | None:
-        """Return what was last committed for a partition; None when nothing was."""
+        """Return what was last committed for a partition, once no transaction is open; None when nothing was."""
 
-    def commit(self, positions: Mapping[Partition, Position]) -> None:
-        """Commit how far partitions are done.
-
-        Raises:
-            CommitPostponedError: not now; commit again after the next poll.
-            BrokerError: it could not be done; a successor will start at the last commit.
-        """
-
-    def log_range(self, partition: Partition) -> tuple[int, int]:
-        """Return the oldest offset still in the log, and the one that the next record will get."""
+    def log_range(self, partition: Partition) -> LogRange:
+        """Return what the log of a partition holds now."""
 
     def seek(self, partition: Partition, offset: int) -> None:
         """Continue at `offset`."""
+
+    def follow(self, partition: Partition, offset: int) -> None:
+        """Give the records of another partition too, from `offset`; the group knows nothing of it."""
+
+    def unfollow(self, partition: Partition) -> None:
+        """Give them no longer."""
 
     def lag(self, partition: Partition) -> int | None:
         """Return how many records lie ahead of the position; None while that is not known."""

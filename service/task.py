@@ -1,21 +1,20 @@
 """All stages of one input partition, in order, on one screen. Nothing here knows which worker runs it."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import structlog
 
-from nnstream.errors import SnapshotError
 from nnstream.model import Model, ModelSpec
 from service import checkpoint, publish
-from service.checkpoint import CheckpointStore
 from service.decode import decode
-from service.errors import CheckpointError
 from service.learner import Learner
 from service.monitor import Drift, Monitor
+from service.positions import Position
 from service.publish import Publisher
-from service.records import Partition, Position, Record, Refused
+from service.records import Partition, Record, Refused
+from service.recovery import Checkpoints
 from service.settings import Settings
+from service.source import LogRange
 from service.telemetry import PartitionMetrics, Stage
 
 log = structlog.get_logger()
@@ -29,10 +28,9 @@ class Task:
         settings: of the service.
         spec: of the model.
         publisher: where results go.
-        store: where checkpoints lie.
+        checkpoints: of this partition.
         metrics: of this partition.
         largest_dead_letter_bytes: larger dead letters are cut.
-        clock: seconds, monotonic.
     """
 
     def __init__(
@@ -42,10 +40,9 @@ class Task:
         spec: ModelSpec,
         *,
         publisher: Publisher,
-        store: CheckpointStore,
+        checkpoints: Checkpoints,
         metrics: PartitionMetrics,
         largest_dead_letter_bytes: int = 1_000_000,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.partition = partition
         self.metrics = metrics
@@ -57,9 +54,8 @@ class Task:
         self.live_from = 0
         self._settings, self._spec = settings, spec
         self._largest_dead_letter = largest_dead_letter_bytes
-        self._publisher, self._store, self._clock = publisher, store, clock
-        self._checkpoint: int | None = None
-        self._checkpointed_at = clock()
+        self._publisher, self._checkpoints = publisher, checkpoints
+        self._named: int | None = None
 
     @staticmethod
     def _new_monitor(settings: Settings) -> Monitor:
@@ -127,85 +123,49 @@ class Task:
 
     @property
     def position(self) -> Position:
-        """Return how far this partition is done, and its newest checkpoint."""
-        return Position(self.offset, self._checkpoint)
+        """Return how far this partition is done, and its newest durable checkpoint."""
+        return Position(self.offset, self._checkpoints.newest)
 
     @property
     def caught_up(self) -> bool:
         """Return whether the replay after a restart is over."""
         return self.offset >= self.live_from
 
-    @property
-    def checkpoint_due(self) -> bool:
-        """Return whether enough events or time have passed since the last checkpoint."""
-        if self._checkpoint is None:
-            return True
-        behind = self.offset - self._checkpoint
-        limits = self._settings.checkpoint
-        late = self._clock() - self._checkpointed_at >= limits.every_seconds
-        return self.caught_up and (behind >= limits.every_events or (behind > 0 and late))
+    def keep(self, *, hand_over: bool) -> None:
+        """Begin a checkpoint when one is due; when handing over, wait for one of this very moment."""
+        self._checkpoints.settle()
+        if self.caught_up and (hand_over or self._checkpoints.due(self.offset)):
+            self._checkpoints.write(self.offset, self._pack, wait=hand_over)
 
-    def save_checkpoint(self) -> None:
-        """Write the whole state of this partition as it is now."""
-        if self._checkpoint == self.offset:
-            return
+    def _pack(self) -> checkpoint.Packed:
         with self.metrics.stage(Stage.CHECKPOINT):
-            data = checkpoint.pack(
+            return checkpoint.pack(
                 self.learner.model, self.partition, self.offset, self.monitor.describe(), self.monitor.state()
             )
-            self._store.save(self.partition, self.offset, data)
-        self._checkpoint, self._checkpointed_at = self.offset, self._clock()
-        self.metrics.checkpointed(len(data))
 
-    def remove_old_checkpoints(self) -> None:
-        """Keep the newest checkpoints that are not ahead of the committed position."""
-        newest = self.offset if self._checkpoint is None else self._checkpoint
-        done = [offset for offset in self._store.offsets(self.partition) if offset <= newest]
-        for offset in done[self._settings.checkpoint.keep :]:
-            self._store.delete(self.partition, offset)
+    def committed(self, position: Position) -> None:
+        """Remove the checkpoints that a commit has made needless."""
+        if position.checkpoint != self._named:
+            self._named = position.checkpoint
+            self._checkpoints.remove_old()
 
     def begin(self, offset: int) -> None:
         """Start a partition that was never committed, at `offset`."""
         self.offset = self.live_from = offset
 
-    def recover(self, committed: Position, log_start: int) -> None:
+    def recover(self, committed: Position, log_range: LogRange) -> None:
         """Restore the state of `committed`: load a checkpoint; `process` then replays what lies between.
 
         Raises:
-            CheckpointError: no checkpoint can be used, or the log no longer reaches back to it.
+            CheckpointError: no checkpoint can be used, or this is not the log that was committed.
         """
-        problems = []
-        for offset in self._candidates(committed):
-            if offset < min(log_start, committed.offset):
-                problems.append(f"offset {offset}: the log begins at {log_start}, the events in between are gone")
-                continue
-            try:
-                restored = checkpoint.unpack(self._store.load(self.partition, offset), self._spec)
-            except (SnapshotError, CheckpointError) as error:
-                problems.append(f"offset {offset}: {error}")
-                log.warning("checkpoint refused", partition=str(self.partition), offset=offset, reason=str(error))
-                continue
-            self.learner = Learner(self.learner.name, restored.model)
-            self.monitor = self._new_monitor(self._settings)
-            self.monitor.restore(restored.monitor, restored.arrays)
-            self.offset, self.live_from, self._checkpoint = restored.offset, committed.offset, offset
-            log.info("recovered", partition=str(self.partition), checkpoint=offset, live_from=committed.offset)
-            if log_start > self.offset:
-                lost = log_start - self.offset
-                log.error(
-                    "events lost to retention before they were read", partition=str(self.partition), events=lost
-                )
-                self.begin(log_start)
-            return
-        found = "\n".join(f"  {problem}" for problem in problems) or "  there is none"
-        raise CheckpointError(
-            f"{self.partition} is committed at offset {committed.offset}, but no checkpoint up to it can be used:\n"
-            f"{found}\n"
-            "Learning from the wrong place would give wrong predictions without a sign of it. Make the checkpoints "
-            f"reachable again (checkpoint.url is {self._settings.checkpoint.url}), "
-            "or start the model anew with another model.name and another kafka.group_id."
-        )
-
-    def _candidates(self, committed: Position) -> list[int]:
-        newest = committed.offset if committed.checkpoint is None else committed.checkpoint
-        return [offset for offset in self._store.offsets(self.partition) if offset <= newest]
+        restored = self._checkpoints.find(committed, log_range, self._spec)
+        self.learner = Learner(self.learner.name, restored.model)
+        self.monitor = self._new_monitor(self._settings)
+        self.monitor.restore(restored.monitor, restored.arrays)
+        self.offset, self.live_from, self._named = restored.offset, committed.offset, committed.checkpoint
+        log.info("recovered", partition=str(self.partition), checkpoint=self.offset, live_from=committed.offset)
+        if log_range.start > self.offset:
+            lost = log_range.start - self.offset
+            log.error("events lost to retention before they were read", partition=str(self.partition), events=lost)
+            self.begin(log_range.start)

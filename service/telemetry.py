@@ -73,6 +73,16 @@ class Telemetry:
         self.checkpoint_time = Gauge(
             "nnstream_checkpoint_timestamp_seconds", "When the newest checkpoint was written.", own, registry=r
         )
+        self.checkpoint_seconds = Histogram(
+            "nnstream_checkpoint_duration_seconds", "Time until a checkpoint is durable; the loop goes on meanwhile.",
+            own, registry=r, buckets=_SECONDS,
+        )  # fmt: skip
+        self.checkpoint_failures = Counter(
+            "nnstream_checkpoint_failures", "Checkpoints that could not be written.", own, registry=r
+        )
+        self.restarts = Counter(
+            "nnstream_restarts", "Times a worker started over from its last commit.", ("model",), registry=r
+        )
         self.commits = Counter("nnstream_commits", "Commits of input offsets.", ("model",), registry=r)
         self.commit_seconds = Histogram(
             "nnstream_commit_duration_seconds", "Time until results are acknowledged and offsets committed.",
@@ -80,6 +90,10 @@ class Telemetry:
         )  # fmt: skip
         self.assigned = Gauge("nnstream_assigned_partitions", "Partitions this worker owns.", ("model",), registry=r)
         Info("nnstream_build", "What is running.", registry=r).info({"version": __version__})
+
+    def restarted(self) -> None:
+        """Count a start from the last commit."""
+        self.restarts.labels(self.model).inc()
 
     def partition(self, partition: Partition) -> "PartitionMetrics":
         """Return the metrics of one partition."""
@@ -137,7 +151,12 @@ class PartitionMetrics:
         if lag is not None:
             self._all.lag.labels(*self._labels).set(lag)
 
-    def checkpointed(self, size_bytes: int) -> None:
-        """Note a new checkpoint."""
+    def checkpointed(self, size_bytes: int, seconds: float) -> None:
+        """Note a checkpoint that became durable after so many seconds."""
+        self._all.checkpoint_seconds.labels(*self._labels).observe(seconds)
         self._all.checkpoint_bytes.labels(*self._labels).set(size_bytes)
         self._all.checkpoint_time.labels(*self._labels).set_to_current_time()
+
+    def checkpoint_failed(self) -> None:
+        """Count a checkpoint that could not be written."""
+        self._all.checkpoint_failures.labels(*self._labels).inc()

@@ -3,7 +3,7 @@
     log = MemoryLog([Partition("events", 0)])
     log.append(Partition("events", 0), b'{"features": {"x": 1.0}, "label": 1}')
     source, publisher, store = MemorySource(log), MemoryPublisher(), MemoryStore()
-    worker = Worker(settings, source=source, publisher=publisher, ...)
+    worker = Worker(settings, connect=lambda: Connection(source, publisher, store), ...)
     source.on_end = worker.stop
     worker.run()
     publisher.durable
@@ -13,12 +13,14 @@ it into a journal, which may be shared to see the order, and fails when told to.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import Any
 
 from service.errors import CheckpointError
-from service.records import Headers, Outgoing, Partition, Position
-from service.source import Assignment
+from service.positions import Offsets, Position
+from service.records import Headers, Outgoing, Partition
+from service.source import Assignment, LogRange
 
 Journal = list[tuple[Any, ...]]
 
@@ -53,6 +55,19 @@ class FakeClock:
         self.now += seconds
 
 
+class InlineExecutor(Executor):
+    """Runs what it is given at once, on the caller's thread."""
+
+    def submit(self, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Return the result, or the error, as a future that is done."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(call(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001  # any error belongs to whoever asks for the result
+            future.set_exception(error)
+        return future
+
+
 class MemoryLog:
     """What outlives a worker: the records of each partition, and what its group committed.
 
@@ -62,12 +77,14 @@ class MemoryLog:
     Attributes:
         committed: newest position of each partition.
         starts: oldest offset still there; raise it to play retention.
+        topic_id: of the topic; change it to play one that was created anew.
     """
 
     def __init__(self, partitions: Iterable[Partition]) -> None:
         self._records: dict[Partition, list[MemoryRecord]] = {partition: [] for partition in partitions}
         self.committed: dict[Partition, Position] = {}
         self.starts = dict.fromkeys(self._records, 0)
+        self.topic_id: str | None = None
 
     @property
     def partitions(self) -> list[Partition]:
@@ -187,9 +204,7 @@ class MemorySource(_Fake):
         self._told().assigned(partitions)
 
     def _revoke(self, partitions: Sequence[Partition]) -> None:
-        positions = self._told().revoked(partitions)
-        if positions:
-            self.commit(positions)
+        self._told().revoked(partitions)
         for partition in partitions:
             self.positions.pop(partition, None)
 
@@ -238,14 +253,34 @@ class MemorySource(_Fake):
         self._called("commit", dict(positions))
         self._log.committed |= positions
 
-    def log_range(self, partition: Partition) -> tuple[int, int]:
-        """Return the oldest offset still in the log, and the one that the next record will get."""
-        return self._log.starts[partition], self._log.end(partition)
+    def owners(self, partitions: Sequence[Partition]) -> set[str]:
+        """Return who committed last for these partitions."""
+        before = [self._log.committed.get(partition) for partition in partitions]
+        return {position.owner for position in before if position is not None and position.owner is not None}
+
+    @property
+    def membership(self) -> str:
+        """Return what a transaction commits the positions with."""
+        return "the only member"
+
+    def log_range(self, partition: Partition) -> LogRange:
+        """Return what the log of a partition holds now."""
+        return LogRange(self._log.starts[partition], self._log.end(partition), self._log.topic_id)
 
     def seek(self, partition: Partition, offset: int) -> None:
         """Continue at `offset`."""
         self._called("seek", partition, offset)
         self.positions[partition] = offset
+
+    def follow(self, partition: Partition, offset: int) -> None:
+        """Give the records of another partition too."""
+        self._called("follow", partition, offset)
+        self.positions[partition] = offset
+
+    def unfollow(self, partition: Partition) -> None:
+        """Give them no longer."""
+        self._called("unfollow", partition)
+        self.positions.pop(partition, None)
 
     def lag(self, partition: Partition) -> int | None:
         """Return how many records lie ahead of the position."""
@@ -263,26 +298,39 @@ class MemoryPublisher(_Fake):
     """Keeps what it is given; implements `service.publish.Publisher`.
 
     Args:
-        journal: notes ("send", count), ("flush",) and ("close_publisher",).
+        journal: notes ("fence", owner), ("send", count), ("flush",) and ("close_publisher",).
+        identity: of a publisher with transactions: a commit that fails loses what was sent. None flushes first, and
+            what was flushed stays.
 
     Attributes:
-        pending: sent since the last flush; a crash loses it.
-        durable: everything that was flushed, in order.
+        pending: sent since the last commit; a crash loses it.
+        durable: everything that counts, in order.
     """
 
-    def __init__(self, journal: Journal | None = None) -> None:
+    def __init__(self, journal: Journal | None = None, identity: str | None = None) -> None:
         super().__init__(journal)
+        self.identity = identity
         self.pending: list[Outgoing] = []
         self.durable: list[Outgoing] = []
+
+    def fence(self, owner: str) -> None:
+        """End what a predecessor left open."""
+        self._called("fence", owner)
 
     def send(self, records: Sequence[Outgoing]) -> None:
         """Hand records over."""
         self._called("send", len(records))
         self.pending += records
 
-    def flush(self) -> None:
-        """Make them durable."""
+    def commit(self, positions: Mapping[Partition, Position], offsets: Offsets) -> None:
+        """Make them durable, with the positions or before them."""
         self._called("flush")
+        if self.identity is None:
+            self._settle()
+        offsets.commit(positions)
+        self._settle()
+
+    def _settle(self) -> None:
         self.durable += self.pending
         self.pending = []
 

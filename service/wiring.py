@@ -1,5 +1,7 @@
 """The only place where concrete classes meet: settings in, a worker out."""
 
+import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,8 +13,13 @@ from nnstream.regularizers import Regularization
 from nnstream.schema import FeatureSpec
 from nnstream.spec import NetworkSpec
 from service.adapters.fsspec_store import FsspecStore
-from service.adapters.kafka_python import KafkaPythonPublisher, KafkaPythonSource, KafkaPythonTopics
+from service.adapters.kafka_python.publisher import KafkaPythonPublisher, KafkaPythonTransactions
+from service.adapters.kafka_python.source import KafkaPythonSource
+from service.adapters.kafka_python.topics import KafkaPythonTopics
+from service.connection import Connection
+from service.errors import TransactionsMissingError
 from service.records import Partition
+from service.recovery import Checkpoints
 from service.settings import ModelSettings, OptimizerSettings, Settings
 from service.task import Task
 from service.telemetry import Telemetry
@@ -80,26 +87,45 @@ def prepare_topics(settings: Settings) -> Topics:
         admin.close()
 
 
+def new_publisher(settings: Settings, identity: str) -> KafkaPythonPublisher:
+    """Return a publisher with the promise that was asked for, or the best that the broker can keep."""
+    wanted = settings.delivery.guarantee
+    if wanted != "at_least_once":
+        try:
+            return KafkaPythonTransactions(settings.kafka, identity, settings.delivery.transaction_timeout_ms)
+        except TransactionsMissingError as error:
+            if wanted == "exactly_once":
+                raise
+            log.warning("delivering at least once", reason=str(error))
+    return KafkaPythonPublisher(settings.kafka)
+
+
 def build_worker(settings: Settings) -> Worker:
-    """Return a worker that is connected to Kafka and ready to run."""
+    """Return a worker that is ready to run; topics that are missing have been created."""
     spec = model_spec(settings.model)
     telemetry = Telemetry(settings.model.name)
-    store = FsspecStore(settings.checkpoint.url, settings.model.name)
     topics = prepare_topics(settings)
-    with ExitStack() as undo:
-        publisher = KafkaPythonPublisher(settings.kafka)
-        undo.callback(publisher.close)
-        source = KafkaPythonSource(settings.kafka)
-        undo.pop_all()
+    kafka = settings.kafka
+    identity = f"{kafka.group_id}-{settings.model.name}-{kafka.instance_id or uuid.uuid4().hex}"
+    background = ThreadPoolExecutor(1, thread_name_prefix="checkpoints")
 
-    def new_task(partition: Partition) -> Task:
+    def connect() -> Connection:
+        with ExitStack() as undo:
+            publisher = new_publisher(settings, identity)
+            undo.callback(publisher.close)
+            source = KafkaPythonSource(kafka)
+            undo.pop_all()
+        return Connection(source, publisher, FsspecStore(settings.checkpoint.url, settings.model.name))
+
+    def new_task(partition: Partition, connection: Connection) -> Task:
         metrics = telemetry.partition(partition)
         return Task(
-            partition, settings, spec, publisher=publisher, store=store, metrics=metrics,
-            largest_dead_letter_bytes=topics.largest_dead_letter_bytes,
+            partition, settings, spec, publisher=connection.publisher,
+            checkpoints=Checkpoints(partition, settings.checkpoint, connection.store, background, metrics),
+            metrics=metrics, largest_dead_letter_bytes=topics.largest_dead_letter_bytes,
         )  # fmt: skip
 
-    return Worker(settings, source=source, publisher=publisher, new_task=new_task, telemetry=telemetry)
+    return Worker(settings, connect=connect, new_task=new_task, telemetry=telemetry)
 
 
 def check(settings: Settings, path: Path | None) -> str:

@@ -2,17 +2,19 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Literal
 
 import structlog
 
-from service.errors import CommitPostponedError
-from service.publish import Publisher
-from service.records import Partition, Position
+from service.connection import Connection
+from service.deadline import Deadline
+from service.errors import CommitPostponedError, StartOverError
+from service.positions import Position
+from service.records import Partition
 from service.settings import Settings
-from service.source import Source
 from service.task import Task
 from service.telemetry import Telemetry
 
@@ -22,32 +24,7 @@ _POLL_SECONDS = 0.2
 _SHORTEST_POLL_SECONDS = 0.01
 _INSTANT_POLL_SECONDS = 0.001
 _REJOIN_POLL_SECONDS = 1.0  # a poll that is too short never gets to join the group anew
-
-
-class Deadline:
-    """A moment in the future.
-
-    Args:
-        seconds: from now.
-        clock: seconds, monotonic.
-    """
-
-    def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._seconds = seconds
-        self.restart()
-
-    def restart(self) -> None:
-        """Begin anew."""
-        self._end = self._clock() + self._seconds
-
-    def remaining(self) -> float:
-        """Return the seconds left, at least 0."""
-        return max(0.0, self._end - self._clock())
-
-    def expired(self) -> bool:
-        """Return whether it has passed."""
-        return self._clock() >= self._end
+_SHORTEST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 5.0
 
 
 class Worker:
@@ -55,8 +32,7 @@ class Worker:
 
     Args:
         settings: of the service.
-        source: where events come from.
-        publisher: where results go.
+        connect: makes the connection to Kafka and to the checkpoints; called again whenever it is lost.
         new_task: makes a task for a partition.
         telemetry: of this worker.
         clock: seconds, monotonic.
@@ -66,20 +42,21 @@ class Worker:
         self,
         settings: Settings,
         *,
-        source: Source,
-        publisher: Publisher,
-        new_task: Callable[[Partition], Task],
+        connect: Callable[[], Connection],
+        new_task: Callable[[Partition, Connection], Task],
         telemetry: Telemetry,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.tasks: dict[Partition, Task] = {}
         self.joined = False
-        self.state: Literal["starting", "running", "stopped"] = "starting"
-        self._settings, self._source, self._publisher = settings, source, publisher
-        self._new_task, self.telemetry = new_task, telemetry
+        self.state: Literal["starting", "running", "reconnecting", "stopped"] = "starting"
+        self.telemetry = telemetry
+        self._settings, self._connect, self._new_task = settings, connect, new_task
         self._committed: dict[Partition, Position] = {}
+        self._topic_ids: dict[Partition, str | None] = {}
         self._deadline = Deadline(settings.delivery.commit_interval_ms / 1000, clock)
         self._rejoining = False
+        self._failure: StartOverError | None = None
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -87,30 +64,67 @@ class Worker:
         self._stopping.set()
 
     def run(self) -> None:
-        """Work until `stop` is called; then commit everything and leave the group."""
-        self._source.subscribe(self._settings.topics.events, self)
-        self.state = "running"
+        """Work until `stop` is called; then commit everything and leave the group.
+
+        A connection that is lost, and a transaction that another worker or the broker has ended, are no end: the
+        tasks are dropped, and everything begins anew from the last commit.
+        """
+        pause = _SHORTEST_PAUSE_SECONDS
         try:
+            while not self._stopping.is_set():
+                try:
+                    self.work()
+                except StartOverError as error:
+                    if not self.joined:
+                        raise
+                    pause = (
+                        _SHORTEST_PAUSE_SECONDS if self.state == "running" else min(2 * pause, _LONGEST_PAUSE_SECONDS)
+                    )
+                    self.state = "reconnecting"
+                    log.warning("starting over from the last commit", reason=str(error), pause_seconds=pause)
+                    self.telemetry.restarted()
+                    self._stopping.wait(pause)
+        finally:
+            self.state = "stopped"
+
+    def work(self) -> None:
+        """Connect, join the group and work until told to stop; what was not committed is dropped on any error."""
+        connection = self._connect()
+        try:
+            self.begin(connection)
             while not self._stopping.is_set():
                 self.step()
         except BaseException:
-            self.tasks.clear()  # a batch was left half done: only what was committed before it counts
+            self.forget()  # a batch was left half done: only what was committed before it counts
+            connection.abandon()
             raise
-        finally:
-            self.state = "stopped"
-            try:
-                self._source.close()
-            finally:
-                self._publisher.close()
+        connection.close()
+        if self._failure is not None:  # while leaving, on another thread
+            raise self._failure
+
+    def begin(self, connection: Connection) -> None:
+        """Join the group."""
+        self._source, self._publisher = connection.source, connection.publisher
+        self._connection, self._failure = connection, None
+        self._source.subscribe(self._settings.topics.events, self)
+
+    def forget(self) -> None:
+        """Drop all tasks as they are."""
+        self.tasks.clear()
+        self._committed.clear()
+        self.telemetry.assigned.labels(self.telemetry.model).set(0)
 
     def step(self) -> None:
         """Take one poll's records through the tasks, and commit when it is time."""
         batches = self._source.poll(self._patience())
+        if self._failure is not None:
+            raise self._failure
+        self.state = "running"
         for partition, records in batches.items():
             if partition in self.tasks and records:
                 self.tasks[partition].process(records)
         if self._deadline.expired():
-            self.commit(self.tasks)
+            self.commit()
             self._deadline.restart()
         if not batches and self._settings.kafka.idle_sleep_ms:
             self._stopping.wait(self._settings.kafka.idle_sleep_ms / 1000)
@@ -124,37 +138,44 @@ class Worker:
 
     # -- the commit protocol: numbers as in service/checkpoint.py
 
-    def commit(self, partitions: Sequence[Partition] | Mapping[Partition, Task]) -> None:
-        """Make what is done durable, where anything was done since the last commit."""
-        positions = self._prepare([self.tasks[p] for p in partitions], checkpoint=False)
+    def commit(self, leaving: Sequence[Partition] = ()) -> bool:
+        """Make what is done durable, where anything was done since the last commit.
+
+        Args:
+            leaving: partitions that somebody else continues after this commit.
+
+        Returns:
+            Whether that succeeded; when the group is sharing out its partitions it has to wait.
+        """
+        for task in self.tasks.values():
+            task.keep(hand_over=task.partition in leaving)  # 1
+        done = {p: self._position(task, p in leaving) for p, task in self.tasks.items()}
+        positions = {p: place for p, place in done.items() if place is not None and place != self._committed.get(p)}
         if positions:
             try:
                 with self._timed():
-                    self._publisher.flush()  # 2
-                    self._source.commit(positions)  # 3
+                    self._publisher.commit(positions, self._source)  # 2, 3
             except CommitPostponedError as error:
                 log.info("commit postponed", reason=str(error))
                 self._rejoining = True
-                return
+                return False
             self._rejoining = False
-            self._finish(positions)
+            for partition, position in positions.items():
+                self._committed[partition] = position
+                if partition not in leaving:
+                    self.tasks[partition].committed(position)  # 4
         for partition, task in self.tasks.items():
-            task.lag = self._source.lag(partition)
-            task.metrics.progress(task.learner.model.version, task.lag)
+            if partition not in leaving:
+                task.lag = self._source.lag(partition)
+                task.metrics.progress(task.learner.model.version, task.lag)
+        return True
 
-    def _prepare(self, tasks: Sequence[Task], *, checkpoint: bool) -> dict[Partition, Position]:
-        for task in tasks:
-            if task.caught_up and (checkpoint or task.checkpoint_due):
-                task.save_checkpoint()  # 1
-        positions = {task.partition: task.position for task in tasks if task.caught_up}
-        return {p: position for p, position in positions.items() if self._committed.get(p) != position}
-
-    def _finish(self, positions: Mapping[Partition, Position]) -> None:
-        for partition, position in positions.items():
-            previous = self._committed.get(partition)
-            if previous is None or previous.checkpoint != position.checkpoint:
-                self.tasks[partition].remove_old_checkpoints()  # 4
-            self._committed[partition] = position
+    def _position(self, task: Task, leaves: bool) -> Position | None:
+        """Return what to commit for a task; while it replays, only that it is nobody's any more."""
+        if not task.caught_up:
+            return replace(self._committed[task.partition], owner=None) if leaves else None
+        owner = None if leaves else self._publisher.identity
+        return replace(task.position, owner=owner, topic_id=self._topic_ids.get(task.partition))
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
@@ -167,36 +188,44 @@ class Worker:
 
     def assigned(self, partitions: Sequence[Partition]) -> None:
         """Take over partitions: restore each one's state and continue where it was committed."""
+        fresh = [partition for partition in partitions if partition not in self.tasks]
+        for owner in self._source.owners(fresh) - {self._publisher.identity}:
+            log.info("fencing the predecessor", owner=owner)
+            self._publisher.fence(owner)
         for partition in partitions:
-            if partition in self.tasks:  # still ours after a rebalance: its state is newer than any checkpoint
-                self._source.seek(partition, self.tasks[partition].offset)
-                continue
-            task = self._new_task(partition)
-            committed = self._source.committed(partition)
-            start, end = self._source.log_range(partition)
-            if committed is None:
-                task.begin(start if self._settings.kafka.start_from == "earliest" else end)
-            else:
-                task.recover(committed, start)
-                self._committed[partition] = committed
-            self.tasks[partition] = task
-            self._source.seek(partition, task.offset)
-            log.info("partition assigned", partition=str(partition), offset=task.offset, live_from=task.live_from)
+            if partition not in self.tasks:
+                self.tasks[partition] = self._take_over(partition)
+            self._source.seek(partition, self.tasks[partition].offset)
         self.joined = True
         self.telemetry.assigned.labels(self.telemetry.model).set(len(self.tasks))
-        self.commit(self.tasks)
+        self.commit()
 
-    def revoked(self, partitions: Sequence[Partition]) -> Mapping[Partition, Position]:
-        """Hand over: checkpoint, flush, and let the source commit the final positions."""
-        owned = [self.tasks[p] for p in partitions if p in self.tasks]
-        positions = self._prepare(owned, checkpoint=True)
-        if positions:
-            self._publisher.flush()
-        self.lost(partitions)  # old checkpoints are the successor's to remove: nothing is committed yet
-        return positions
+    def _take_over(self, partition: Partition) -> Task:
+        task = self._new_task(partition, self._connection)
+        committed, log_range = self._source.committed(partition), self._source.log_range(partition)
+        self._topic_ids[partition] = log_range.topic_id
+        if committed is None:
+            task.begin(log_range.start if self._settings.kafka.start_from == "earliest" else log_range.end)
+        else:
+            task.recover(committed, log_range)
+            self._committed[partition] = committed
+        log.info("partition assigned", partition=str(partition), offset=task.offset, live_from=task.live_from)
+        return task
+
+    def revoked(self, partitions: Sequence[Partition]) -> None:
+        """Hand over: checkpoint, and commit everything; a transaction holds the results of all partitions."""
+        try:
+            self.commit(leaving=partitions)
+        except StartOverError as error:
+            self._failure = error  # on the client's thread: the loop will see it
+        self._drop(partitions)
 
     def lost(self, partitions: Sequence[Partition]) -> None:
-        """Forget partitions that are already somebody else's."""
+        """Drop partitions that are already somebody else's: what was sent for them must never be committed."""
+        self._drop(partitions)
+        self._failure = StartOverError("partitions went to another worker before they could be handed over")
+
+    def _drop(self, partitions: Sequence[Partition]) -> None:
         for partition in partitions:
             self.tasks.pop(partition, None)
             self._committed.pop(partition, None)

@@ -15,24 +15,24 @@ FILES = sorted([*ROOT.glob("nnstream/**/*.py"), *ROOT.glob("service/**/*.py")])
 LARGEST = 400
 
 STAGES = {"source", "decode", "learner", "monitor", "publish", "checkpoint"}
-BASE = {"records", "events", "errors"}
+BASE = {"records", "positions", "events", "errors"}
 # What a stage may import of the service: the public records, and nothing that another stage does.
 STAGE_IMPORTS = {
-    "source": {"records"},
+    "source": {"records", "positions"},
     "decode": {"records", "events"},
     "learner": set(),
     "monitor": set(),
-    "publish": {"records", "events"},
+    "publish": {"records", "positions", "events"},
     "checkpoint": {"records"},
 }
 # Who else may import a stage: the task calls all in order; the rest see protocols and records.
 STAGE_USERS = {
-    "source": {"worker", "adapters", "testing"},
+    "source": {"worker", "connection", "task", "recovery", "adapters", "testing"},
     "decode": {"task"},
     "learner": {"task"},
     "monitor": {"task", "telemetry"},
-    "publish": {"task", "worker", "adapters", "produce"},
-    "checkpoint": {"task"},
+    "publish": {"task", "connection"},
+    "checkpoint": {"task", "recovery", "connection"},
 }
 CLIENTS = {"kafka", "fsspec", "confluent_kafka"}
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -76,12 +76,9 @@ class Kafka:
             future.get(timeout=PATIENCE_SECONDS)
 
     def read(self, topic, count, check=lambda: None):
-        """Return the first `count` records (or a few more), in offset order, by partition."""
+        """Return the first `count` records that were committed (or a few more), in offset order, by partition."""
         records = defaultdict(list)
-        with closing(KafkaConsumer(bootstrap_servers=self.servers, enable_auto_commit=False)) as consumer:
-            numbers = wait_until(lambda: consumer.partitions_for_topic(topic), f"topic {topic}", check)
-            consumer.assign([TopicPartition(topic, number) for number in numbers])
-            consumer.seek_to_beginning()
+        with self._reader(topic, check) as consumer:
             deadline = time.monotonic() + PATIENCE_SECONDS
             while sum(map(len, records.values())) < count:
                 check()
@@ -91,8 +88,30 @@ class Kafka:
                     records[tp.partition] += batch
         return dict(records)
 
+    @contextmanager
+    def _reader(self, topic, check=lambda: None):
+        with closing(
+            KafkaConsumer(
+                bootstrap_servers=self.servers, enable_auto_commit=False, isolation_level="read_committed"
+            )
+        ) as consumer:
+            numbers = wait_until(lambda: consumer.partitions_for_topic(topic), f"topic {topic}", check)
+            consumer.assign([TopicPartition(topic, number) for number in numbers])
+            consumer.seek_to_beginning()
+            yield consumer
+
+    def count(self, topic):
+        """Return how many records of each partition are committed now: markers of transactions take offsets too."""
+        with self._reader(topic) as consumer:
+            ends = consumer.end_offsets(list(consumer.assignment()))
+            counts = {tp.partition: 0 for tp in ends}
+            while any(consumer.position(tp) < end for tp, end in ends.items()):
+                for tp, batch in consumer.poll(timeout_ms=200, max_records=5000).items():
+                    counts[tp.partition] += sum(record.offset < ends[tp] for record in batch)
+        return dict(sorted(counts.items()))
+
     def end_offsets(self, topic):
-        """Return how many records were ever written, by partition."""
+        """Return the end of each partition: how many records it ever got, where nobody writes in transactions."""
         with closing(KafkaConsumer(bootstrap_servers=self.servers)) as consumer:
             numbers = consumer.partitions_for_topic(topic) or ()
             ends = consumer.end_offsets([TopicPartition(topic, number) for number in numbers])
@@ -225,7 +244,7 @@ class Service:
 
     def predicted(self):
         """Return how many predictions there are now."""
-        return sum(self.kafka.end_offsets(self.topics["predictions"]).values())
+        return sum(self.kafka.count(self.topics["predictions"]).values())
 
     def wait_committed(self, count):
         """Wait until `count` events in all are committed: then their predictions are durable too."""

@@ -92,7 +92,7 @@ def stopped(new_service):
         service.produce(events[done - 1_000 : done])
         service.wait_committed(done)
     service.stop()
-    assert len(service.checkpoint_files()) == 3
+    assert 3 <= len(service.checkpoint_files()) <= 4  # the one made while stopping is weeded out by the successor
     assert service.checkpoint_files()[0].stem == f"{5_000:020d}"
     return service
 

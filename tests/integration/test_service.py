@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from river import datasets
 
 from nnstream.model import Model
-from service.adapters.kafka_python import KafkaPythonPublisher
+from service.adapters.kafka_python.publisher import KafkaPythonPublisher
 from service.produce import produce
 from service.wiring import model_spec, prepare_topics
 
@@ -62,7 +62,7 @@ def shuttle(kafka, compiled, tmp_path_factory):
         service.kill()
     events = kafka.read(service.topics["events"], COUNT)
     predictions = {number: [json.loads(record.value) for record in each] for number, each in records.items()}
-    return Run(service, events, records, predictions, replies, kafka.end_offsets(service.topics["predictions"]))
+    return Run(service, events, records, predictions, replies, kafka.count(service.topics["predictions"]))
 
 
 class TestShuttle:

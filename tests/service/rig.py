@@ -5,11 +5,13 @@ import json
 import msgspec
 import numpy as np
 
+from service.connection import Connection
 from service.records import Partition
+from service.recovery import Checkpoints
 from service.settings import settings_from
 from service.task import Task
 from service.telemetry import Telemetry
-from service.testing import FakeClock, MemoryLog, MemoryPublisher, MemorySource, MemoryStore
+from service.testing import FakeClock, InlineExecutor, MemoryLog, MemoryPublisher, MemorySource, MemoryStore
 from service.wiring import model_spec
 from service.worker import Worker
 
@@ -24,6 +26,16 @@ def make_settings(**sections):
     for section, values in sections.items():
         data[section] = data.get(section, {}) | values
     return settings_from(data)
+
+
+COUNT = 90
+PATIENT = make_settings(delivery={"commit_interval_ms": 1000})
+OFTEN = make_settings(checkpoint={"every_events": 10, "keep": 3})
+
+
+def kinds(journal, *wanted):
+    """The calls of some kinds, in order."""
+    return [entry[0] for entry in journal if entry[0] in wanted]
 
 
 def events(count, seed=0):
@@ -54,25 +66,44 @@ def filled_log(count, partitions=(P0,)):
 class Rig:
     """A worker on fakes; `again` is the worker that comes after a crash, with what a crash leaves."""
 
-    def __init__(self, log, settings=None, store=None, journal=None, clock=None, **source):
+    def __init__(self, log, settings=None, store=None, journal=None, clock=None, identity=None, **source):
         self.settings = settings or make_settings()
         self.journal = [] if journal is None else journal
         self.log, self.store = log, store or MemoryStore(self.journal)
         self.source = MemorySource(log, journal=self.journal, **source)
-        self.publisher = MemoryPublisher(self.journal)
+        self.publisher = MemoryPublisher(self.journal, identity)
         self.clock = clock or FakeClock()
         self.telemetry = Telemetry(self.settings.model.name)
         self.spec = model_spec(self.settings.model)
         self.worker = Worker(
-            self.settings, source=self.source, publisher=self.publisher, new_task=self.new_task,
-            telemetry=self.telemetry, clock=self.clock,
+            self.settings, connect=self.connect, new_task=self.new_task, telemetry=self.telemetry, clock=self.clock,
         )  # fmt: skip
         self.source.on_end = self.worker.stop
 
-    def new_task(self, partition):
+    def reconnect_with(self, **source):
+        """Let the second connection have a source of its own, as a new client would."""
+        once = iter([self.source])
+        fresh = lambda: MemorySource(self.log, journal=self.journal, **source)  # noqa: E731
+
+        def connect():
+            self.source = next(once, None) or fresh()
+            self.source.on_end = self.worker.stop
+            self.publisher.pending.clear()
+            return Connection(self.source, self.publisher, self.store)
+
+        self.worker._connect = connect
+
+    def connect(self):
+        return Connection(self.source, self.publisher, self.store)
+
+    def new_task(self, partition, connection):
+        metrics = self.telemetry.partition(partition)
+        checkpoints = Checkpoints(
+            partition, self.settings.checkpoint, connection.store, InlineExecutor(), metrics, self.clock
+        )
         return Task(
-            partition, self.settings, self.spec, publisher=self.publisher, store=self.store,
-            metrics=self.telemetry.partition(partition), clock=self.clock,
+            partition, self.settings, self.spec, publisher=connection.publisher, checkpoints=checkpoints,
+            metrics=metrics,
         )  # fmt: skip
 
     def run(self):
@@ -81,8 +112,7 @@ class Rig:
 
     def started(self, steps=1):
         """Go a few polls without leaving the group."""
-        self.source.subscribe(self.settings.topics.events, self.worker)
-        self.worker.state = "running"
+        self.worker.begin(self.connect())
         for _ in range(steps):
             self.worker.step()
         return self

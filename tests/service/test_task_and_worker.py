@@ -3,24 +3,11 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rig import P0, P1, Rig, filled_log, make_settings
+from rig import COUNT, OFTEN, P0, P1, PATIENT, Rig, filled_log, kinds, make_settings
 
-from service.errors import BrokerError, CheckpointError, CommitPostponedError
-from service.records import Position
+from service.errors import CommitPostponedError, StartOverError
+from service.positions import Position
 from service.testing import FakeClock, MemoryLog, MemorySource
-
-COUNT = 90
-OFTEN = make_settings(checkpoint={"every_events": 10, "keep": 3})
-
-
-@pytest.fixture(scope="module")
-def whole():
-    return Rig(filled_log(COUNT)).run()
-
-
-def kinds(journal, *wanted):
-    return [entry[0] for entry in journal if entry[0] in wanted]
-
 
 # -- the log order is the learning order
 
@@ -130,145 +117,6 @@ def test_old_checkpoints_are_removed_beyond_keep():
     assert rig.store.offsets(P0) == [90, 80, 70]
 
 
-# -- crashes
-
-
-CRASHES = [
-    ("publisher", "send"),
-    ("publisher", "flush"),
-    ("store", "save"),
-    ("store", "delete"),
-    ("source", "commit"),
-    ("source", "poll"),
-]
-
-
-@pytest.mark.parametrize(("part", "call"), CRASHES, ids=[f"{part} {call}" for part, call in CRASHES])
-@pytest.mark.parametrize("after", [0, 1, 3])
-def test_after_a_crash_the_state_is_the_same_and_no_event_is_unpredicted(whole, part, call, after):
-    first = Rig(filled_log(COUNT), OFTEN, batch_size=8)
-    error = CheckpointError("disk full") if part == "store" else BrokerError("gone")
-    getattr(first, part).fail(call, error, after=after)
-    with pytest.raises(type(error)):
-        first.run()
-    assert first.worker.state == "stopped"
-    second = first.again(batch_size=5).run()
-    assert second.final() == whole.final()
-    found = {place: records + second.predictions().get(place, []) for place, records in first.predictions().items()}
-    found = second.predictions() | found
-    assert found.keys() == whole.predictions().keys()
-    for place, records in found.items():  # what was predicted twice was predicted alike
-        assert set(records) == set(whole.predictions()[place])
-
-
-@settings(max_examples=15, deadline=None)
-@given(crashes=st.lists(st.tuples(st.sampled_from(CRASHES), st.integers(0, 6), st.integers(1, 20)), max_size=4))
-def test_any_number_of_crashes_ends_in_the_same_state(whole, crashes):
-    rig = Rig(filled_log(COUNT), OFTEN)
-    seen = set()
-    for (part, call), after, size in crashes:
-        rig = rig.again(batch_size=size)
-        getattr(rig, part).fail(call, BrokerError("gone"), after=after)
-        try:
-            rig.run()
-        except BrokerError:
-            rig.store._errors.clear()
-        seen |= rig.predictions().keys()
-    rig = rig.again().run()
-    assert seen | rig.predictions().keys() == whole.predictions().keys()
-    assert rig.final() == whole.final()
-
-
-def test_a_checkpoint_ahead_of_the_commit_is_never_used(whole):
-    first = Rig(filled_log(COUNT), OFTEN, batch_size=10)
-    first.publisher.fail("flush", BrokerError("gone"), after=4)
-    with pytest.raises(BrokerError):
-        first.run()
-    ahead, committed = first.store.offsets(P0)[0], first.log.committed[P0]
-    assert ahead > committed.offset
-    first.store.data[P0, ahead] = b"never to be read"
-    second = first.again(batch_size=50)
-    second.store.journal = second.journal
-    second.run()
-    assert [entry[2] for entry in second.journal if entry[0] == "load"] == [committed.checkpoint]
-    assert second.final() == whole.final()
-
-
-def test_checkpoints_ahead_of_the_commit_do_not_push_the_named_one_out():
-    rig = Rig(filled_log(COUNT), OFTEN, batch_size=10).started(steps=4)
-    for ahead in (61, 62, 63, 64):  # left by predecessors that crashed before their commit
-        rig.store.data[P0, ahead] = b"ahead"
-    rig.worker.step()
-    assert rig.log.committed[P0] == Position(50, 50)
-    assert rig.store.offsets(P0)[4:] == [50, 40, 30]
-
-
-# -- recovery
-
-
-def stopped_between(offset=35):
-    """A worker that vanished between two checkpoints: committed at 35, checkpoints at 0, 12, 24."""
-    rig = Rig(filled_log(COUNT), make_settings(checkpoint={"every_events": 12}), batch_size=1)
-    return rig.started(steps=offset)
-
-
-def test_what_lies_between_checkpoint_and_commit_is_replayed_in_silence(whole):
-    first = stopped_between()
-    assert first.log.committed[P0] == Position(35, 24)
-    second = first.again(batch_size=4).run()
-    assert min(offset for _, offset in second.predictions()) == 35
-    assert second.final() == whole.final()
-    labels = {"model": "default", "partition": "0"}
-    assert second.telemetry.registry.get_sample_value("nnstream_events_replayed_total", labels) == 11
-
-
-def test_nothing_is_committed_while_replaying():
-    second = stopped_between().again(batch_size=4).started(steps=2)
-    assert kinds(second.journal, "commit", "save") == []
-    assert not second.worker.tasks[P0].caught_up
-
-
-def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(whole):
-    first = stopped_between()
-    first.store.data[P0, 24] = first.store.data[P0, 24][:-3]
-    second = first.again().run()
-    assert second.final() == whole.final()
-    assert min(offset for _, offset in second.predictions()) == 35
-
-
-def test_without_a_checkpoint_it_says_what_to_do():
-    first = stopped_between()
-    first.store.data.clear()
-    with pytest.raises(CheckpointError) as caught:
-        first.again().run()
-    for words in ("events-0 is committed at offset 35", "there is none", "checkpoint.url", "model.name"):
-        assert words in str(caught.value)
-
-
-def test_a_changed_configuration_is_named():
-    first = stopped_between()
-    changed = make_settings(model={"network": {"hidden": [5]}})
-    with pytest.raises(CheckpointError, match=r"model\.network\.hidden was \[4\] and is now \[5\]"):
-        first.again(changed).run()
-    assert first.log.committed[P0] == Position(35, 24)
-
-
-@pytest.mark.parametrize("start", [30, 35, 60])
-def test_a_log_that_begins_after_the_checkpoint_is_refused(start):
-    first = stopped_between()
-    first.log.starts[P0] = start
-    with pytest.raises(
-        CheckpointError, match=f"offset 24: the log begins at {start}, the events in between are gone"
-    ):
-        first.again().run()
-
-
-def test_a_log_that_begins_at_the_checkpoint_is_enough(whole):
-    first = stopped_between()
-    first.log.starts[P0] = 24
-    assert first.again().run().final() == whole.final()
-
-
 @pytest.mark.parametrize(("start_from", "first"), [("earliest", 10), ("latest", COUNT)])
 def test_a_group_that_never_committed_begins_where_it_is_told(start_from, first):
     rig = Rig(filled_log(COUNT), make_settings(kafka={"start_from": start_from}))
@@ -294,12 +142,11 @@ def test_revoking_hands_over_the_whole_state(whole):
 
 
 def test_losing_commits_nothing(whole):
-    clock = FakeClock()
-    patient = make_settings(delivery={"commit_interval_ms": 1000})
-    first = Rig(filled_log(COUNT), patient, clock=clock, batch_size=20).started(steps=2)
+    first = Rig(filled_log(COUNT), PATIENT, clock=FakeClock(), batch_size=20).started(steps=2)
     before = len(first.journal)
     first.source.lose([P0])
-    first.worker.step()
+    with pytest.raises(StartOverError, match="went to another worker"):
+        first.worker.step()
     assert first.worker.tasks == {}
     assert kinds(first.journal[before:], "save", "flush", "commit") == []
     second = first.again().run()

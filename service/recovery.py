@@ -1,0 +1,167 @@
+"""The checkpoints of one partition: when one is due, writing it beside the loop, finding one to go on from."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+
+import structlog
+
+from nnstream.errors import SnapshotError
+from nnstream.model import ModelSpec
+from service import checkpoint
+from service.checkpoint import CheckpointStore, Packed, Restored
+from service.errors import CheckpointError
+from service.positions import Position
+from service.records import Partition
+from service.settings import CheckpointSettings
+from service.source import LogRange
+from service.telemetry import PartitionMetrics
+
+log = structlog.get_logger()
+
+_RETRY_SECONDS = 5.0
+
+
+class Checkpoints:
+    """Writes and finds the checkpoints of one partition.
+
+    Writing takes a copy of the state at once, and the rest of the time on a thread: the loop goes on meanwhile, and
+    commits go on naming the checkpoint before until the new one is durable.
+
+    Args:
+        partition: whose.
+        settings: how often, and how many to keep.
+        store: where they lie.
+        executor: runs what need not be waited for; one thread, so that the order is kept.
+        metrics: of the partition.
+        clock: seconds, monotonic.
+
+    Attributes:
+        newest: offset of the newest durable one that this worker wrote or went on from.
+    """
+
+    def __init__(
+        self,
+        partition: Partition,
+        settings: CheckpointSettings,
+        store: CheckpointStore,
+        executor: Executor,
+        metrics: PartitionMetrics,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.newest: int | None = None
+        self._partition, self._settings, self._store = partition, settings, store
+        self._executor, self._metrics, self._clock = executor, metrics, clock
+        self._pending: tuple[int, Future[int]] | None = None
+        self._begun_at, self._begun_offset = clock(), 0
+        self._retry_at = float("-inf")
+
+    def due(self, offset: int) -> bool:
+        """Return whether enough events or time have passed at `offset` since the last one was begun."""
+        if self._pending is not None or self._clock() < self._retry_at:
+            return False
+        behind = offset - self._begun_offset
+        late = self._clock() - self._begun_at >= self._settings.every_seconds
+        return self.newest is None or behind >= self._settings.every_events or (behind > 0 and late)
+
+    def write(self, offset: int, pack: Callable[[], Packed], *, wait: bool) -> None:
+        """Write the state that `pack` copies; `wait` until it is durable.
+
+        Raises:
+            CheckpointError: it could not be written, and there is none before it.
+        """
+        self.settle(wait=True)
+        if self.newest == offset:
+            return
+        start = time.perf_counter()
+        packed = pack()
+        self._begun_at, self._begun_offset = self._clock(), offset
+        self._pending = offset, self._executor.submit(self._save, offset, packed, start)
+        self.settle(wait=wait or self.newest is None)
+
+    def _save(self, offset: int, packed: Packed, start: float) -> int:
+        data = packed.to_bytes()
+        self._store.save(self._partition, offset, data)
+        self._metrics.checkpointed(len(data), time.perf_counter() - start)
+        return offset
+
+    def settle(self, *, wait: bool = False) -> None:
+        """Take note of a checkpoint that has become durable, or could not be written."""
+        if self._pending is None or not (wait or self._pending[1].done()):
+            return
+        (offset, future), self._pending = self._pending, None
+        try:
+            self.newest = future.result()
+        except CheckpointError as error:
+            self._retry_at = self._clock() + _RETRY_SECONDS
+            self._metrics.checkpoint_failed()
+            problem = {"partition": str(self._partition), "offset": offset, "reason": str(error)}
+            log.error("checkpoint not written", **problem)  # noqa: TRY400  # it says what is wrong, and where
+            if self.newest is None:
+                raise
+
+    def remove_old(self) -> None:
+        """Keep the newest ones that are not ahead of the committed position; a crash left those ahead."""
+        newest = self.newest
+        if newest is not None:
+            self._executor.submit(self._remove, newest)
+
+    def _remove(self, newest: int) -> None:
+        try:
+            done = [offset for offset in self._store.offsets(self._partition) if offset <= newest]
+            for offset in done[self._settings.keep :]:
+                self._store.delete(self._partition, offset)
+        except CheckpointError as error:
+            log.warning("old checkpoints not removed", partition=str(self._partition), reason=str(error))
+
+    def find(self, committed: Position, log_range: LogRange, spec: ModelSpec) -> Restored:
+        """Return the newest usable checkpoint that is not ahead of what is committed.
+
+        Raises:
+            CheckpointError: there is none; the message says what is wrong with each, and what to do.
+        """
+        self._check_log(committed, log_range)
+        problems = []
+        newest = committed.offset if committed.checkpoint is None else committed.checkpoint
+        for offset in self._store.offsets(self._partition):
+            if offset > newest:
+                continue
+            if offset < min(log_range.start, committed.offset):
+                problems.append(
+                    f"offset {offset}: the log begins at {log_range.start}, the events in between are gone"
+                )
+                continue
+            try:
+                restored = checkpoint.unpack(self._store.load(self._partition, offset), spec)
+            except (SnapshotError, CheckpointError) as error:
+                problems.append(f"offset {offset}: {error}")
+                log.warning("checkpoint refused", partition=str(self._partition), offset=offset, reason=str(error))
+                continue
+            self.newest = self._begun_offset = offset
+            return restored
+        found = "\n".join(f"  {problem}" for problem in problems) or "  there is none"
+        raise CheckpointError(
+            f"{self._partition} is committed at offset {committed.offset}, but no checkpoint up to it can be used:\n"
+            f"{found}\n{self._advice}"
+        )
+
+    def _check_log(self, committed: Position, log_range: LogRange) -> None:
+        """Refuse to go on in a log that is not the one that was committed."""
+        if None not in (committed.topic_id, log_range.topic_id) and committed.topic_id != log_range.topic_id:
+            raise CheckpointError(
+                f"the topic {self._partition.topic} was created anew: it had the id {committed.topic_id} when offset "
+                f"{committed.offset} was committed, and has {log_range.topic_id} now. {self._advice}"
+            )
+        if committed.offset > log_range.end:
+            raise CheckpointError(
+                f"{self._partition} is committed at offset {committed.offset}, but its log ends at {log_range.end}: "
+                f"records were lost, or the topic was created anew. {self._advice}"
+            )
+
+    @property
+    def _advice(self) -> str:
+        return (
+            "Learning from the wrong place would give wrong predictions without a sign of it. Make the checkpoints "
+            f"and the log reachable again (checkpoint.url is {self._settings.url}; `nnstream checkpoint verify` says "
+            "what is there), or start the model anew with another model.name and another kafka.group_id."
+        )
