@@ -91,9 +91,7 @@ class Kafka:
     @contextmanager
     def _reader(self, topic, check=lambda: None):
         with closing(
-            KafkaConsumer(
-                bootstrap_servers=self.servers, enable_auto_commit=False, isolation_level="read_committed"
-            )
+            KafkaConsumer(bootstrap_servers=self.servers, enable_auto_commit=False, isolation_level="read_committed")
         ) as consumer:
             numbers = wait_until(lambda: consumer.partitions_for_topic(topic), f"topic {topic}", check)
             consumer.assign([TopicPartition(topic, number) for number in numbers])
