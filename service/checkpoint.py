@@ -2,8 +2,8 @@
 
 The commit protocol, in the order of `Worker.commit`:
 
-    1. Every partition with a checkpoint due begins to write it, named by the offset of the next event to process.
-       The loop goes on; commits name the newest checkpoint that is durable.
+    1. Labels from a topic of their own are taken. Every partition with a checkpoint due begins to write it, named
+       by the number of records before it. The loop goes on; commits name the newest checkpoint that is durable.
     2. All predictions, dead letters and alerts so far are made durable.
     3. The input offsets are committed; the offset of the newest durable checkpoint travels in their metadata.
        With `exactly_once`, 2 and 3 are one transaction.
@@ -29,7 +29,13 @@ class CheckpointStore(Protocol):
     """Where checkpoints lie. Writing is atomic: a checkpoint is there whole, or not at all."""
 
     def save(self, partition: Partition, offset: int, data: bytes) -> None:
-        """Store a checkpoint; one of the same offset is replaced."""
+        """Store a checkpoint; one of the same offset is replaced.
+
+        Args:
+            partition: whose.
+            offset: its name: how many records came before it; without a labels topic the next event's offset.
+            data: all of it.
+        """
 
     def offsets(self, partition: Partition) -> list[int]:
         """Return the offsets of all checkpoints of a partition, newest first."""
@@ -42,34 +48,49 @@ class CheckpointStore(Protocol):
 
 
 @dataclass(frozen=True)
-class Restored:
-    """What a checkpoint held.
+class State:
+    """What a checkpoint holds beside the model.
 
     Attributes:
-        model: as it was.
         offset: of the next event to process.
+        labels_offset: of the next record of the labels topic; 0 without one.
         monitor: what `Monitor.describe` gave.
-        arrays: what `Monitor.state` gave.
+        monitor_arrays: what `Monitor.state` gave.
+        waiting: what `LabelJoin.state` gave.
     """
 
-    model: Model
     offset: int
+    labels_offset: int
     monitor: Mapping[str, Any]
-    arrays: Mapping[str, Any]
+    monitor_arrays: Mapping[str, Any]
+    waiting: Mapping[str, Any]
+
+    @property
+    def name(self) -> int:
+        """Return the number of records taken: it grows with each, so it orders and names the checkpoints."""
+        return self.offset + self.labels_offset
 
 
-Packed = snapshot.Captured
-
-
-def pack(
-    model: Model, partition: Partition, offset: int, monitor: Mapping[str, Any], arrays: Mapping[str, Any]
-) -> Packed:
+def pack(model: Model, partition: Partition, state: State) -> snapshot.Captured:
     """Return a copy of the state; what follows may go on changing it."""
-    extra = {"topic": partition.topic, "partition": partition.number, "offset": offset, "monitor": monitor}
+    extra = {
+        "topic": partition.topic,
+        "partition": partition.number,
+        "offset": state.offset,
+        "labels_offset": state.labels_offset,
+        "monitor": state.monitor,
+    }
+    arrays = {f"monitor.{name}": array for name, array in state.monitor_arrays.items()}
+    arrays |= {f"waiting.{name}": array for name, array in state.waiting.items()}
     return snapshot.capture(model, extra, arrays)
 
 
-def unpack(data: bytes, spec: ModelSpec) -> Restored:
+def unpack(data: bytes, spec: ModelSpec) -> tuple[Model, State]:
     """Return what `pack` packed; raises SnapshotError where it is damaged or belongs to another model."""
     model, extra, arrays = snapshot.load(data, spec)
-    return Restored(model, extra["offset"], extra["monitor"], arrays)
+    monitor, waiting = (_under(prefix, arrays) for prefix in ("monitor.", "waiting."))
+    return model, State(extra["offset"], extra["labels_offset"], extra["monitor"], monitor, waiting)
+
+
+def _under(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

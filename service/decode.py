@@ -12,76 +12,101 @@ import msgspec
 from pydantic import ValidationError
 
 from nnstream.errors import LabelError
-from service.events import Event, Problem
+from service.events import Event, LateLabel, Problem
 from service.records import Record, Refused
 
 _Value = bool | int | float | str | list[int | float | None] | None
 
 
 class _WireEvent(msgspec.Struct):
-    features: dict[str, _Value]
+    features: dict[str, _Value] | msgspec.UnsetType = msgspec.UNSET
     id: str | int | None = None
     ts: int | None = None
     label: bool | int | float | str | None = None
 
 
-_decoder = msgspec.json.Decoder(_WireEvent)
+class _WireLabel(msgspec.Struct):
+    id: str | int
+    label: bool | int | float | str
+    ts: int | None = None
+
+
+_decode_event = msgspec.json.Decoder(_WireEvent).decode
+_decode_label = msgspec.json.Decoder(_WireLabel).decode
 _NESTED = 190  # pydantic takes 200 levels; how many msgspec takes depends on the caller's stack
 
 
 @dataclass
 class Decoded:
-    """The events of a batch in columns, in log order, and what was refused.
+    """The events and late labels of a batch in columns, in log order, and what was refused.
 
     Attributes:
-        records: the record each event came in.
-        ids: of each event; its position where it has none of its own.
-        timestamps: ms since 1970 of each event.
-        features: of each event.
-        labels: of each event, None where it has none.
-        refused: records that hold no event.
+        records: the record each came in.
+        ids: of each event, its position where it has none of its own; for a late label, of the event it is for.
+        timestamps: ms since 1970 of each.
+        features: of each event; None marks a late label.
+        labels: of each, None where an event has none.
+        refused: records that hold neither.
     """
 
     records: list[Record] = field(default_factory=list)
     ids: list[str | int] = field(default_factory=list)
     timestamps: list[int] = field(default_factory=list)
-    features: list[dict[str, Any]] = field(default_factory=list)
+    features: list[dict[str, Any] | None] = field(default_factory=list)
     labels: list[Any] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
 
-    def add(self, record: Record, event: _WireEvent | Event, default_id: str) -> None:
-        """Append an event."""
+    def add(self, record: Record, found: Event | LateLabel | _WireEvent | _WireLabel, default_id: str) -> None:
+        """Append an event or a label."""
+        features = getattr(found, "features", None)
         self.records.append(record)
-        self.ids.append(default_id if event.id is None else event.id)
-        self.timestamps.append(record.timestamp if event.ts is None else event.ts)
-        self.features.append(event.features)
-        self.labels.append(event.label)
+        self.ids.append(default_id if found.id is None else found.id)
+        self.timestamps.append(record.timestamp if found.ts is None else found.ts)
+        self.features.append(None if features is msgspec.UNSET else features)
+        self.labels.append(found.label)
 
 
 def decode(
-    records: Sequence[Record], where: str, max_event_bytes: int, check_label: Callable[[Any], None]
+    records: Sequence[Record],
+    where: str,
+    max_event_bytes: int,
+    check_label: Callable[[Any], None],
+    *,
+    labels_only: bool = False,
 ) -> Decoded:
-    """Return the events of `records`, each record in exactly one of `records` and `refused`.
+    """Return what `records` hold, each record in exactly one of `records` and `refused`.
 
     Args:
         records: of one partition, in offset order.
         where: `topic/partition`, for default ids.
         max_event_bytes: larger values are refused unread.
         check_label: raises a LabelError when a label does not fit the task.
+        labels_only: they come from the labels topic, where there are no events.
     """
     decoded = Decoded()
     for record in records:
         try:
-            event = _event(record.value, max_event_bytes)
-            if event.label is not None:
-                check_label(event.label)
+            found = _read(record.value, max_event_bytes, labels_only=labels_only)
+            if found.label is not None:
+                check_label(found.label)
         except _NoEventError as error:
             decoded.refused.append(Refused(record, error.problem, error.reason))
         except LabelError as error:
             decoded.refused.append(Refused(record, "label", str(error)))
         else:
-            decoded.add(record, event, f"{where}/{record.offset}")
+            decoded.add(record, found, f"{where}/{record.offset}")
     return decoded
+
+
+def features_of(value: bytes) -> dict[str, Any]:
+    """Return the features of an event that was decoded before."""
+    found: Any = _read(value, len(value), labels_only=False)
+    return dict(found.features)
+
+
+def label_of(value: bytes) -> Any:
+    """Return the label of an event or late label that was decoded before."""
+    return _read(value, len(value), labels_only=True).label
 
 
 class _NoEventError(Exception):
@@ -91,23 +116,30 @@ class _NoEventError(Exception):
         self.reason = reason
 
 
-def _event(value: bytes | None, max_event_bytes: int) -> _WireEvent | Event:
+def _read(
+    value: bytes | None, max_event_bytes: int, *, labels_only: bool
+) -> _WireEvent | _WireLabel | Event | LateLabel:
     if value is None:
         raise _NoEventError("tombstone", "the value is null; an event is a JSON object")
     if len(value) > max_event_bytes:
         limit = "the limit delivery.max_event_bytes"
         raise _NoEventError("too_large", f"the value has {len(value)} bytes, more than {limit} of {max_event_bytes}")
     if value.count(b"[") + value.count(b"{") > _NESTED:
-        return _explain(value)
+        return _explain(value, labels_only=labels_only)
     try:
         value.decode()  # msgspec does not look into fields that are ignored
-        return _decoder.decode(value)
+        if labels_only:
+            return _decode_label(value)
+        found = _decode_event(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _explain(value)
+        return _explain(value, labels_only=labels_only)
+    if found.features is msgspec.UNSET and (found.id is None or found.label is None):
+        return _explain(value, labels_only=labels_only)
+    return found
 
 
-def _explain(value: bytes) -> Event:
-    """Return the event after all, or raise the reason why this is none."""
+def _explain(value: bytes, *, labels_only: bool) -> Event | LateLabel:
+    """Return the event or label after all, or raise the reason why this is none."""
     if not value.strip():
         raise _NoEventError("empty", "the value is empty; an event is a JSON object")
     try:
@@ -115,9 +147,27 @@ def _explain(value: bytes) -> Event:
     except UnicodeDecodeError as error:
         raise _NoEventError("not_utf8", f"not UTF-8: {error.reason} at byte {error.start}") from None
     try:
-        return Event.model_validate_json(value)
+        return LateLabel.model_validate_json(value) if labels_only else Event.model_validate_json(value)
     except ValidationError as error:
-        raise _no_event(error) from None
+        if labels_only or not _without_features(error):
+            raise _no_event(error) from None
+        problem = _no_event(error)
+    try:
+        return LateLabel.model_validate_json(value)
+    except ValidationError as error:
+        missing = {each["loc"][0] for each in error.errors(include_url=False) if each["type"] == "missing"}
+        raise (problem if "label" in missing else _no_event(error)) from None
+
+
+def _without_features(error: ValidationError) -> bool:
+    return any(each["type"] == "missing" and each["loc"] == ("features",) for each in error.errors(include_url=False))
+
+
+_NEEDED = {
+    "features": "an event needs an object of features (a late label, an id and a label)",
+    "id": "a label without features needs the id of its event",
+    "label": "a late label needs a label",
+}
 
 
 def _no_event(error: ValidationError) -> _NoEventError:
@@ -132,7 +182,7 @@ def _no_event(error: ValidationError) -> _NoEventError:
     if name == "features" and len(first["loc"]) > 1:
         return _NoEventError("features", _feature_problem(str(first["loc"][1]), problems))
     if first["type"] == "missing":
-        return _NoEventError("invalid", f"{name}: missing; an event needs an object of features")
+        return _NoEventError("invalid", f"{name}: missing; {_NEEDED[str(name)]}")
     if name == "label":
         return _NoEventError(
             "label", f"label: expected a text, a number, true or false, got {_shown(first['input'])}"

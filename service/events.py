@@ -12,7 +12,11 @@ FeatureValue = StrictBool | StrictInt | StrictFloat | StrictStr | list[Number | 
 Label = StrictBool | StrictInt | StrictFloat | StrictStr
 
 DEAD_LETTER_HEADER = "nnstream-dead-letter"
-Problem = Literal["tombstone", "empty", "too_large", "not_utf8", "not_json", "invalid", "features", "label"]
+EXPIRED_HEADER = "nnstream-expired"
+Problem = Literal[
+    "tombstone", "empty", "too_large", "not_utf8", "not_json", "invalid", "features", "label",
+    "second_label", "unknown_id",
+]  # fmt: skip
 
 
 class _Record(BaseModel):
@@ -35,8 +39,20 @@ class Event(_Record):
     ]
     label: Annotated[
         Label | None,
-        Field(description="The class (text, whole number, true/false) or number to learn. Absent: predict only."),
+        Field(
+            description="The class (text, whole number, true/false) or number to learn. Absent: it may come later."
+        ),
     ] = None
+
+
+class LateLabel(_Record):
+    """What turned out about an event that was sent without a label; in the events topic or in the labels topic."""
+
+    id: Annotated[
+        StrictStr | StrictInt, Field(description="The event's id, or its position `topic/partition/offset`.")
+    ]
+    ts: Annotated[StrictInt | None, Field(description="When it became known, ms since 1970.")] = None
+    label: Annotated[Label, Field(description="The class (text, whole number, true/false) or number to learn.")]
 
 
 class Source(_Record):
@@ -87,6 +103,21 @@ class DeadLetter(_Record):
     truncated_from_bytes: Annotated[
         int | None, Field(description="Original size, where the broker would not take all of it.")
     ] = None
+
+
+class Expired(_Record):
+    """Why an event's label is waited for no longer.
+
+    The record in the expired topic has the key, value and headers of the event; this stands beside them as JSON in
+    the header `nnstream-expired`.
+    """
+
+    reason: Annotated[
+        Literal["max_wait", "max_pending", "replaced"],
+        Field(description="Too long ago; too many others wait; a newer event has the same id."),
+    ]
+    source: Source
+    ts: Annotated[int, Field(description="The event's ts, ms since 1970.")]
 
 
 class DriftAlert(_Record):

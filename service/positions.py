@@ -14,16 +14,18 @@ class Position:
 
     Attributes:
         offset: of the next record to process.
-        checkpoint: offset that the newest checkpoint was taken at; None where there is none.
+        checkpoint: name of the newest durable checkpoint; None where there is none.
         owner: transactional id of the worker that has the partition; None once it was handed over, or where there
             are no transactions.
         topic_id: of the events topic; another id under the same name is another log.
+        labels: where labels of a topic of their own were taken, as `service.merge` writes it; None without one.
     """
 
     offset: int
     checkpoint: int | None
     owner: str | None = None
     topic_id: str | None = None
+    labels: str | None = None
 
 
 class Offsets(Protocol):
@@ -43,7 +45,7 @@ class Offsets(Protocol):
 
 
 def encode(position: Position) -> str:
-    """Return what goes beside the offset into Kafka: JSON, at most a few hundred characters of the 4,096 allowed."""
+    """Return what goes beside the offset into Kafka: JSON, less than the 4,096 characters that it may have."""
     fields = asdict(position)
     del fields["offset"]
     return json.dumps({name: value for name, value in fields.items() if value is not None})
@@ -57,4 +59,4 @@ def decode(offset: int, text: str | None) -> Position:
         found = {}
     if not isinstance(found, dict):
         found = {}
-    return Position(offset, found.get("checkpoint"), found.get("owner"), found.get("topic_id"))
+    return Position(offset, found.get("checkpoint"), found.get("owner"), found.get("topic_id"), found.get("labels"))

@@ -1,13 +1,13 @@
 """Stage 7: predictions, alerts and dead letters out. Encoding is pure; the adapters implement `Publisher`."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 from nnstream.outcome import Outcome, best
 from nnstream.schema import category_text
-from service.events import DEAD_LETTER_HEADER, DeadLetter, Source
+from service.events import DEAD_LETTER_HEADER, EXPIRED_HEADER, DeadLetter, Expired, Source
 from service.positions import Offsets, Position
 from service.records import Outgoing, Partition, Record, Refused
 
@@ -49,35 +49,36 @@ class Publisher(Protocol):
 
 
 class Columns(Protocol):
-    """The events of a batch, as `service.decode` gives them."""
+    """The rows of a batch, as `service.labels` gives them."""
 
     records: list[Record]
     ids: list[str | int]
     timestamps: list[int]
     labels: list[Any]
+    is_event: list[bool]
 
 
-def predictions(
-    events: Columns, outcome: Outcome, model: str, source: Partition, topic: str, partition: int
-) -> list[Outgoing]:
-    """Return one record for each event that was predicted, in log order."""
-    out: list[Outgoing | None] = [None] * len(events.records)
+def predictions(rows: Columns, outcome: Outcome, model: str, source: Partition, topic: str) -> list[Outgoing | None]:
+    """Return the record of each row in log order; None for one that is no event, or could not be predicted."""
+    out: list[Outgoing | None] = [None] * len(rows.records)
     losses, versions = outcome.losses.tolist(), outcome.versions.tolist()
     for segment in outcome.segments:
         names = [category_text(label) for label in segment.classes]
         for i, prediction, outputs in zip(segment.rows, best(segment), segment.outputs.tolist(), strict=True):
-            record = events.records[i]
-            body = {"id": events.ids[i], "ts": events.timestamps[i], "prediction": prediction}
+            if not rows.is_event[i]:
+                continue
+            record = rows.records[i]
+            body = {"id": rows.ids[i], "ts": rows.timestamps[i], "prediction": prediction}
             if segment.classes:
                 body["probabilities"] = dict(zip(names, outputs, strict=True))
             body["model"] = {"name": model, "version": versions[i]}
-            if events.labels[i] is not None:
-                body["label"] = events.labels[i]
+            if rows.labels[i] is not None:
+                body["label"] = rows.labels[i]
                 if losses[i] == losses[i]:  # NaN is not itself
                     body["loss"] = losses[i]
             body["source"] = {"topic": source.topic, "partition": source.number, "offset": record.offset}
-            out[i] = Outgoing(topic, partition, record.key, _encode(body), (), stamp(events.timestamps[i], record))
-    return [record for record in out if record is not None]
+            out[i] = Outgoing(topic, source.number, record.key, _encode(body), (), stamp(rows.timestamps[i], record))
+    return out
 
 
 def stamp(ts: int, record: Record) -> int:
@@ -111,6 +112,15 @@ def dead_letters(refused: Sequence[Refused], source: Partition, topic: str, larg
         kept = value[:room] if value is not None else None
         out.append(Outgoing(topic, None, record.key, kept, (*record.headers, header), record.timestamp))
     return out
+
+
+def expired(
+    event: Record, ts: int, reason: Literal["max_wait", "max_pending", "replaced"], source: Partition, topic: str
+) -> Outgoing:
+    """Return an event whose label is waited for no longer as it came, with a header that says why."""
+    place = Source(topic=source.topic, partition=source.number, offset=event.offset)
+    said = Expired(reason=reason, source=place, ts=ts).model_dump_json().encode()
+    return Outgoing(topic, None, event.key, event.value, (*event.headers, (EXPIRED_HEADER, said)), event.timestamp)
 
 
 def alert(body: Mapping[str, Any], topic: str, timestamp_ms: int) -> Outgoing:

@@ -7,9 +7,10 @@ from concurrent.futures import Executor, Future
 import structlog
 
 from nnstream.errors import SnapshotError
-from nnstream.model import ModelSpec
+from nnstream.model import Model, ModelSpec
+from nnstream.snapshot import Captured
 from service import checkpoint
-from service.checkpoint import CheckpointStore, Packed, Restored
+from service.checkpoint import CheckpointStore, State
 from service.errors import CheckpointError
 from service.positions import Position
 from service.records import Partition
@@ -37,7 +38,7 @@ class Checkpoints:
         clock: seconds, monotonic.
 
     Attributes:
-        newest: offset of the newest durable one that this worker wrote or went on from.
+        newest: name of the newest durable one that this worker wrote or went on from.
     """
 
     def __init__(
@@ -53,49 +54,49 @@ class Checkpoints:
         self._partition, self._settings, self._store = partition, settings, store
         self._executor, self._metrics, self._clock = executor, metrics, clock
         self._pending: tuple[int, Future[int]] | None = None
-        self._begun_at, self._begun_offset = clock(), 0
+        self._begun_at, self._begun_at_name = clock(), 0
         self._retry_at = float("-inf")
 
-    def due(self, offset: int) -> bool:
-        """Return whether enough events or time have passed at `offset` since the last one was begun."""
+    def due(self, name: int) -> bool:
+        """Return whether enough records or time have passed since the last one was begun."""
         if self._pending is not None or self._clock() < self._retry_at:
             return False
-        behind = offset - self._begun_offset
+        behind = name - self._begun_at_name
         late = self._clock() - self._begun_at >= self._settings.every_seconds
         return self.newest is None or behind >= self._settings.every_events or (behind > 0 and late)
 
-    def write(self, offset: int, pack: Callable[[], Packed], *, wait: bool) -> None:
+    def write(self, name: int, pack: Callable[[], Captured], *, wait: bool) -> None:
         """Write the state that `pack` copies; `wait` until it is durable.
 
         Raises:
             CheckpointError: it could not be written, and there is none before it.
         """
         self.settle(wait=True)
-        if self.newest == offset:
+        if self.newest == name:
             return
         start = time.perf_counter()
         packed = pack()
-        self._begun_at, self._begun_offset = self._clock(), offset
-        self._pending = offset, self._executor.submit(self._save, offset, packed, start)
+        self._begun_at, self._begun_at_name = self._clock(), name
+        self._pending = name, self._executor.submit(self._save, name, packed, start)
         self.settle(wait=wait or self.newest is None)
 
-    def _save(self, offset: int, packed: Packed, start: float) -> int:
+    def _save(self, name: int, packed: Captured, start: float) -> int:
         data = packed.to_bytes()
-        self._store.save(self._partition, offset, data)
+        self._store.save(self._partition, name, data)
         self._metrics.checkpointed(len(data), time.perf_counter() - start)
-        return offset
+        return name
 
     def settle(self, *, wait: bool = False) -> None:
         """Take note of a checkpoint that has become durable, or could not be written."""
         if self._pending is None or not (wait or self._pending[1].done()):
             return
-        (offset, future), self._pending = self._pending, None
+        (name, future), self._pending = self._pending, None
         try:
             self.newest = future.result()
         except CheckpointError as error:
             self._retry_at = self._clock() + _RETRY_SECONDS
             self._metrics.checkpoint_failed()
-            problem = {"partition": str(self._partition), "offset": offset, "reason": str(error)}
+            problem = {"partition": str(self._partition), "offset": name, "reason": str(error)}
             log.error("checkpoint not written", **problem)  # noqa: TRY400  # it says what is wrong, and where
             if self.newest is None:
                 raise
@@ -114,8 +115,16 @@ class Checkpoints:
         except CheckpointError as error:
             log.warning("old checkpoints not removed", partition=str(self._partition), reason=str(error))
 
-    def find(self, committed: Position, log_range: LogRange, spec: ModelSpec) -> Restored:
+    def find(
+        self, committed: Position, log_range: LogRange, spec: ModelSpec, problem_with: Callable[[State], str | None]
+    ) -> tuple[Model, State]:
         """Return the newest usable checkpoint that is not ahead of what is committed.
+
+        Args:
+            committed: where the predecessor stood.
+            log_range: of the events.
+            spec: of the model.
+            problem_with: says what else keeps a checkpoint from being used; None where nothing does.
 
         Raises:
             CheckpointError: there is none; the message says what is wrong with each, and what to do.
@@ -123,23 +132,20 @@ class Checkpoints:
         self._check_log(committed, log_range)
         problems = []
         newest = committed.offset if committed.checkpoint is None else committed.checkpoint
-        for offset in self._store.offsets(self._partition):
-            if offset > newest:
-                continue
-            if offset < min(log_range.start, committed.offset):
-                problems.append(
-                    f"offset {offset}: the log begins at {log_range.start}, the events in between are gone"
-                )
+        for name in self._store.offsets(self._partition):
+            if name > newest:
                 continue
             try:
-                restored = checkpoint.unpack(self._store.load(self._partition, offset), spec)
+                model, state = checkpoint.unpack(self._store.load(self._partition, name), spec)
+                problem = _unreachable(state, committed, log_range) or problem_with(state)
             except (SnapshotError, CheckpointError) as error:
-                problems.append(f"offset {offset}: {error}")
-                log.warning("checkpoint refused", partition=str(self._partition), offset=offset, reason=str(error))
-                continue
-            self.newest = self._begun_offset = offset
-            return restored
-        found = "\n".join(f"  {problem}" for problem in problems) or "  there is none"
+                problem = str(error)
+            if problem is None:
+                self.newest = self._begun_at_name = name
+                return model, state
+            problems.append(f"  offset {name}: {problem}")
+            log.warning("checkpoint refused", partition=str(self._partition), offset=name, reason=problem)
+        found = "\n".join(problems) or "  there is none"
         raise CheckpointError(
             f"{self._partition} is committed at offset {committed.offset}, but no checkpoint up to it can be used:\n"
             f"{found}\n{self._advice}"
@@ -165,3 +171,9 @@ class Checkpoints:
             f"and the log reachable again (checkpoint.url is {self._settings.url}; `nnstream checkpoint verify` says "
             "what is there), or start the model anew with another model.name and another kafka.group_id."
         )
+
+
+def _unreachable(state: State, committed: Position, log_range: LogRange) -> str | None:
+    if state.offset < min(log_range.start, committed.offset):
+        return f"the log begins at {log_range.start}, the events in between are gone"
+    return None

@@ -107,6 +107,11 @@ class TopicSettings(_Section):
     """Labelled events in."""
     predictions: str = "predictions"
     """One prediction an event out, in the partition of the event."""
+    labels: str | None = None
+    """Late labels, where they have a topic of their own: as many partitions as `events`, each label with the key of
+    its event. null: they come in the events topic."""
+    expired: str | None = None
+    """Events whose label is waited for no longer; null publishes none of them."""
     dead_letters: str = "dead-letters"
     """Events that could not be used, with the reason."""
     alerts: str = "alerts"
@@ -165,6 +170,21 @@ class DeliverySettings(_Section):
     """Time between commits; predictions of a transaction are visible to `read_committed` readers after it."""
     max_event_bytes: Positive = 1_048_576
     """Larger events go to the dead letters unread."""
+
+
+class LabelSettings(_Section):
+    """Labels that come after their event."""
+
+    max_wait_seconds: Annotated[float, Field(gt=0)] | None = 86_400.0
+    """How long an event waits for its label, and a label for its event, by the log's timestamps; null: for ever."""
+    max_pending: Positive = 100_000
+    """Most events and labels of a partition that wait at a time; beyond it the oldest are given up."""
+    max_pending_bytes: Positive = 256 * 2**20
+    """Most bytes of them."""
+    spill_after_bytes: Positive | None = None
+    """Beyond so many bytes the oldest of them lie in a temporary file (SQLite); null keeps all in memory."""
+    second: Literal["dead_letter", "correction"] = "dead_letter"
+    """What a second label for the same event is: a dead letter, or a correction, which is learned too."""
 
 
 class CheckpointSettings(_Section):
@@ -230,6 +250,8 @@ class Settings(BaseSettings):
     """The connection to Kafka."""
     delivery: DeliverySettings = DeliverySettings()
     """What is promised about predictions and offsets."""
+    labels: LabelSettings = LabelSettings()
+    """Labels that come after their event."""
     checkpoint: CheckpointSettings = CheckpointSettings()
     """Where the model survives a restart."""
     monitor: MonitorSettings = MonitorSettings()

@@ -1,18 +1,25 @@
 """All stages of one input partition, in order, on one screen. Nothing here knows which worker runs it."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import structlog
 
 from nnstream.model import Model, ModelSpec
+from nnstream.outcome import Outcome
+from nnstream.snapshot import Captured
 from service import checkpoint, publish
-from service.decode import decode
+from service.checkpoint import State
+from service.decode import decode, features_of, label_of
+from service.intake import Batch, Intake, off_the_way
+from service.labels import Joined, LabelJoin
 from service.learner import Learner
 from service.monitor import Drift, Monitor
 from service.positions import Position
 from service.publish import Publisher
-from service.records import Partition, Record, Refused
+from service.records import Outgoing, Partition, Record, Refused
 from service.recovery import Checkpoints
+from service.scoring import published_score
 from service.settings import Settings
 from service.source import LogRange
 from service.telemetry import PartitionMetrics, Stage
@@ -21,7 +28,7 @@ log = structlog.get_logger()
 
 
 class Task:
-    """One input partition: its model, its monitor, its position, its checkpoints.
+    """One input partition: its model, its waiting labels, its monitor, its position, its checkpoints.
 
     Args:
         partition: of the events topic.
@@ -47,63 +54,96 @@ class Task:
         self.partition = partition
         self.metrics = metrics
         self.learner = Learner(settings.model.name, Model(spec))
-        self.monitor = self._new_monitor(settings)
-        self.offset = 0
+        self.labels = LabelJoin(settings.labels, features_of, label_of)
+        self.monitor = Monitor(settings.model.task, settings.monitor.window, settings.monitor.drift_delta)
+        self.intake = Intake(labels_topic=settings.topics.labels is not None)
         self.lag: int | None = None
         self.dead_letters = 0
-        self.live_from = 0
         self._settings, self._spec = settings, spec
         self._largest_dead_letter = largest_dead_letter_bytes
         self._publisher, self._checkpoints = publisher, checkpoints
         self._named: int | None = None
-
-    @staticmethod
-    def _new_monitor(settings: Settings) -> Monitor:
-        return Monitor(settings.model.task, settings.monitor.window, settings.monitor.drift_delta)
+        self._offsets: dict[int, int] = {}  # event offsets of the newest checkpoints, by their names
 
     # -- the way of an event
 
     def process(self, records: Sequence[Record]) -> None:
-        """Take records in offset order through all stages; those before `live_from` are only learned."""
-        replayed = sum(record.offset < self.live_from for record in records)
-        if replayed:
-            self._process(records[:replayed], live=False)
-        if replayed < len(records):
-            self._process(records[replayed:], live=True)
+        """Take events in offset order through all stages; what was committed before is only learned."""
+        self.intake.add(records)
+        for batch in self.intake.batches():
+            self._process(batch)
 
-    def _process(self, records: Sequence[Record], *, live: bool) -> None:
-        topics, where = self._settings.topics, f"{self.partition.topic}/{self.partition.number}"
+    def process_labels(self, records: Sequence[Record]) -> None:
+        """Take in records of the labels topic; they are learned with the next commit."""
+        self.intake.add_labels(records)
+        for batch in self.intake.batches():
+            self._process(batch)
+
+    def _process(self, batch: Batch) -> None:
+        where, limit = f"{self.partition.topic}/{self.partition.number}", self._settings.delivery.max_event_bytes
         with self.metrics.stage(Stage.DECODE):
-            limit = self._settings.delivery.max_event_bytes
-            events = decode(records, where, limit, self.learner.model.check_label)
+            events = decode(batch.records, where, limit, self.learner.model.check_label, labels_only=batch.labels)
+            joined = self.labels.join(events)
         with self.metrics.stage(Stage.LEARN):
-            outcome = self.learner.learn(events.features, events.labels)
+            outcome = self.learner.learn(joined.features, joined.labels)
+        published = self._predictions(joined, outcome, live=batch.live)
         with self.metrics.stage(Stage.MONITOR):
-            kept = [i for i in range(len(events.records)) if i not in outcome.refused]
-            predicted = outcome.predictions()
-            drifts = self.monitor.observe(
-                [events.labels[i] for i in kept], [predicted[i] for i in kept], outcome.losses[kept].tolist()
-            )
-        refused = events.refused + [
-            Refused(events.records[i], "features", reason) for i, reason in outcome.refused.items()
-        ]
-        refused.sort(key=lambda each: each.record.offset)  # dead letters keep the log order too
-        self.offset = records[-1].offset + 1
-        if live:
+            drifts = self._observe(joined, outcome)
+        refused = _in_order(events.refused, joined, outcome)
+        if batch.live:
             with self.metrics.stage(Stage.PUBLISH):
-                name, number = self.learner.name, self.partition.number
-                out = publish.predictions(events, outcome, name, self.partition, topics.predictions, number)
-                out += publish.dead_letters(refused, self.partition, topics.dead_letters, self._largest_dead_letter)
-                for drift in drifts:
-                    i = kept[drift.index]
-                    record, ts = events.records[i], events.timestamps[i]
-                    out.append(
-                        publish.alert(self._alert(drift, record, ts), topics.alerts, publish.stamp(ts, record))
-                    )
-                self._publisher.send(out)
-            self.dead_letters += len(refused)
+                self._publish(joined, published, refused, drifts)
             self.metrics.drift(self.monitor.signal, len(drifts))
-        self.metrics.batch(records, refused, outcome, self.monitor, live=live)
+        self.metrics.batch(batch, joined, refused, outcome, self.monitor, pending=self.labels.pending)
+
+    def _predictions(self, joined: Joined, outcome: Outcome, *, live: bool) -> list[Outgoing | None]:
+        """Return what is (or was) published about each row, and keep it for those that wait for their label."""
+        waits = any(entry is not None for entry in joined.entries)
+        if not (live or waits):
+            return []
+        with self.metrics.stage(Stage.PUBLISH):
+            name, topic = self.learner.name, self._settings.topics.predictions
+            published = publish.predictions(joined, outcome, name, self.partition, topic)
+        if waits:
+            self.labels.note_predictions(joined, published)
+        return published
+
+    def _observe(self, joined: Joined, outcome: Outcome) -> list[tuple[int, Drift]]:
+        """Show the monitor each labelled event: with the prediction that was published, however long ago."""
+        predicted, losses = outcome.predictions(), outcome.losses.tolist()
+        rows = []
+        for i, (is_event, entry) in enumerate(zip(joined.is_event, joined.entries, strict=True)):
+            if i in outcome.refused or i in joined.again:
+                continue
+            if not is_event and entry is not None:
+                if entry.prediction is None:
+                    continue
+                predicted[i], losses[i] = published_score(entry.prediction, joined.labels[i], self._spec)
+            rows.append(i)
+        drifts = self.monitor.observe(
+            [joined.labels[i] for i in rows], [predicted[i] for i in rows], [losses[i] for i in rows]
+        )
+        return [(rows[drift.index], drift) for drift in drifts]
+
+    def _publish(
+        self,
+        joined: Joined,
+        published: Sequence[Outgoing | None],
+        refused: Sequence[Refused],
+        drifts: Sequence[tuple[int, Drift]],
+    ) -> None:
+        topics = self._settings.topics
+        out = [record for record in published if record is not None]
+        out += publish.dead_letters(refused, self.partition, topics.dead_letters, self._largest_dead_letter)
+        if topics.expired is not None:
+            out += [
+                publish.expired(each, each.ts, why, self.partition, topics.expired) for _, each, why in joined.expired
+            ]
+        for i, drift in drifts:
+            record, ts = joined.records[i], joined.timestamps[i]
+            out.append(publish.alert(self._alert(drift, record, ts), topics.alerts, publish.stamp(ts, record)))
+        self._publisher.send(out)
+        self.dead_letters += len(refused)
 
     def _alert(self, drift: Drift, record: Record, ts: int) -> dict[str, object]:
         log.warning(
@@ -122,50 +162,96 @@ class Task:
     # -- checkpoints and recovery
 
     @property
-    def position(self) -> Position:
-        """Return how far this partition is done, and its newest durable checkpoint."""
-        return Position(self.offset, self._checkpoints.newest)
+    def offset(self) -> int:
+        """Return the offset of the next event."""
+        return self.intake.offset
+
+    @property
+    def live_from(self) -> int:
+        """Return the offset at which the replay after a restart ends."""
+        return self.intake.live_from
 
     @property
     def caught_up(self) -> bool:
         """Return whether the replay after a restart is over."""
-        return self.offset >= self.live_from
+        return self.intake.caught_up
 
-    def keep(self, *, hand_over: bool) -> None:
-        """Begin a checkpoint when one is due; when handing over, wait for one of this very moment."""
+    @property
+    def position(self) -> Position:
+        """Return how far this partition is done, and its newest durable checkpoint."""
+        return Position(self.offset, self._checkpoints.newest, labels=self.intake.history)
+
+    def prepare_commit(self, *, hand_over: bool) -> None:
+        """Take the labels that have arrived, and begin a checkpoint when one is due.
+
+        Args:
+            hand_over: wait for a checkpoint of this very moment.
+        """
+        for batch in self.intake.labels_now():
+            self._process(batch)
         self._checkpoints.settle()
-        if self.caught_up and (hand_over or self._checkpoints.due(self.offset)):
-            self._checkpoints.write(self.offset, self._pack, wait=hand_over)
+        name = self.offset + self.intake.labels_offset
+        if self.caught_up and (hand_over or self.intake.crowded or self._checkpoints.due(name)):
+            self._checkpoints.write(name, self._capture, wait=hand_over or self.intake.crowded)
 
-    def _pack(self) -> checkpoint.Packed:
+    def _capture(self) -> Captured:
         with self.metrics.stage(Stage.CHECKPOINT):
-            return checkpoint.pack(
-                self.learner.model, self.partition, self.offset, self.monitor.describe(), self.monitor.state()
+            monitor = self.monitor
+            state = State(
+                self.offset, self.intake.labels_offset, monitor.describe(), monitor.state(), self.labels.state()
             )
+            self._offsets[state.name] = state.offset
+            return checkpoint.pack(self.learner.model, self.partition, state)
 
     def committed(self, position: Position) -> None:
-        """Remove the checkpoints that a commit has made needless."""
-        if position.checkpoint != self._named:
-            self._named = position.checkpoint
-            self._checkpoints.remove_old()
+        """Remove what a commit has made needless: older checkpoints, and the history before them."""
+        if position.checkpoint == self._named:
+            return
+        before, self._named = self._named, position.checkpoint
+        if before in self._offsets:  # should the newest be damaged, this one is still of use
+            self.intake.forget_before(self._offsets.pop(before))
+        self._checkpoints.remove_old()
 
-    def begin(self, offset: int) -> None:
-        """Start a partition that was never committed, at `offset`."""
-        self.offset = self.live_from = offset
+    def begin(self, offset: int, labels_offset: int = 0) -> None:
+        """Start a partition that was never committed."""
+        self.intake.begin(offset, labels_offset)
 
-    def recover(self, committed: Position, log_range: LogRange) -> None:
+    def recover(self, committed: Position, log_range: LogRange, labels: LogRange | None = None) -> None:
         """Restore the state of `committed`: load a checkpoint; `process` then replays what lies between.
+
+        Args:
+            committed: where the predecessor stood.
+            log_range: of the events.
+            labels: of the labels topic, where there is one.
 
         Raises:
             CheckpointError: no checkpoint can be used, or this is not the log that was committed.
         """
-        restored = self._checkpoints.find(committed, log_range, self._spec)
-        self.learner = Learner(self.learner.name, restored.model)
-        self.monitor = self._new_monitor(self._settings)
-        self.monitor.restore(restored.monitor, restored.arrays)
-        self.offset, self.live_from, self._named = restored.offset, committed.offset, committed.checkpoint
+
+        def problem(state: State) -> str | None:
+            if labels is not None and state.labels_offset < labels.start:
+                return f"the labels begin at {labels.start}, those from {state.labels_offset} on are gone"
+            return off_the_way(committed, state.offset, state.labels_offset)
+
+        model, state = self._checkpoints.find(committed, log_range, self._spec, problem)
+        self.learner = Learner(self.learner.name, model)
+        self.monitor.restore(state.monitor, state.monitor_arrays)
+        self.labels.restore(state.waiting)
+        self.intake.resume(state.offset, state.labels_offset, committed)
+        self._named, self._offsets[state.name] = committed.checkpoint, state.offset
         log.info("recovered", partition=str(self.partition), checkpoint=self.offset, live_from=committed.offset)
         if log_range.start > self.offset:
             lost = log_range.start - self.offset
             log.error("events lost to retention before they were read", partition=str(self.partition), events=lost)
-            self.begin(log_range.start)
+            self.begin(log_range.start, self.intake.labels_offset)
+
+
+def _in_order(undecoded: Sequence[Refused], joined: Joined, outcome: Outcome) -> list[Refused]:
+    """Return everything that was refused in the order of the records at which that was found."""
+    found: list[tuple[int, Refused]] = [(each.record.offset, each) for each in undecoded] + joined.refused
+    for i, reason in outcome.refused.items():
+        record = joined.records[i]
+        problem: Any = "features" if joined.is_event[i] else "label"
+        why = reason if joined.is_event[i] else f"its event cannot be learned: {reason}"
+        found.append((record.offset, Refused(record, problem, why)))
+    return [refused for _, refused in sorted(found, key=lambda each: each[0])]

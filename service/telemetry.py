@@ -13,8 +13,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 from nnstream import __version__
 from nnstream.outcome import Outcome
+from service.intake import Batch
+from service.labels import Joined
 from service.monitor import Monitor
-from service.records import Partition, Record, Refused
+from service.records import Partition, Refused
 
 
 class Stage(StrEnum):
@@ -54,6 +56,15 @@ class Telemetry:
         self.drifts = Counter(
             "nnstream_drift_alerts", "Changes for the worse that were noticed.", (*own, "signal"), registry=r
         )
+        self.pending = Gauge("nnstream_labels_pending", "Events that wait for their label.", own, registry=r)
+        self.early = Gauge("nnstream_labels_early", "Labels that wait for their event.", own, registry=r)
+        self.expired = Counter(
+            "nnstream_labels_expired", "Events whose label is waited for no longer.", (*own, "reason"), registry=r
+        )
+        self.label_delay = Histogram(
+            "nnstream_label_delay_seconds", "From an event's ts to that of its late label.", own,
+            registry=r, buckets=(0.1, 1.0, 10.0, 60.0, 600.0, 3600.0, 21_600.0, 86_400.0, 604_800.0),
+        )  # fmt: skip
         self.loss = Gauge("nnstream_loss", "Mean loss over the window.", own, registry=r)
         self.score = Gauge(
             "nnstream_score", "Rolling accuracy or mean absolute error.", (*own, "metric", "of"), registry=r
@@ -115,21 +126,33 @@ class PartitionMetrics:
         self._all.stage_seconds.labels(*self._labels, stage).observe(time.perf_counter() - start)
 
     def batch(
-        self, records: Sequence[Record], refused: Sequence[Refused], outcome: Outcome, monitor: Monitor, *, live: bool
-    ) -> None:
+        self, batch: Batch, joined: Joined, refused: Sequence[Refused], outcome: Outcome, monitor: Monitor, *,
+        pending: tuple[int, int],
+    ) -> None:  # fmt: skip
         """Count a batch."""
-        m, labels = self._all, self._labels
-        if not live:
+        m, labels, records = self._all, self._labels, batch.records
+        m.pending.labels(*labels).set(pending[0])
+        m.early.labels(*labels).set(pending[1])
+        if not batch.live:
             m.replayed.labels(*labels).inc(len(records))
             return
-        m.events.labels(*labels).inc(len(records))
+        m.events.labels(*labels).inc(sum(joined.is_event) + len(refused))
         m.event_bytes.labels(*labels).inc(sum(len(record.value or b"") for record in records))
         m.batch_events.labels(*labels).observe(len(records))
-        m.predictions.labels(*labels).inc(len(records) - len(refused))
+        m.predictions.labels(*labels).inc(sum(len(segment.rows) for segment in outcome.segments))
         m.latency.labels(*labels).observe(max(0.0, time.time() - records[-1].timestamp / 1000))
         for problem, count in Tally(each.problem for each in refused).items():
             m.dead_letters.labels(*labels, problem).inc(count)
+        self._late(joined)
         self._quality(outcome, monitor)
+
+    def _late(self, joined: Joined) -> None:
+        m, labels = self._all, self._labels
+        for reason, count in Tally(reason for _, _, reason in joined.expired).items():
+            m.expired.labels(*labels, reason).inc(count)
+        for i, (is_event, entry) in enumerate(zip(joined.is_event, joined.entries, strict=True)):
+            if not is_event and entry is not None:
+                m.label_delay.labels(*labels).observe(max(0.0, (joined.timestamps[i] - entry.ts) / 1000))
 
     def _quality(self, outcome: Outcome, monitor: Monitor) -> None:
         m, labels = self._all, self._labels

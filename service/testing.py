@@ -86,6 +86,12 @@ class MemoryLog:
         self.starts = dict.fromkeys(self._records, 0)
         self.topic_id: str | None = None
 
+    def copy(self) -> "MemoryLog":
+        """Return the same records, nothing of them committed."""
+        other = MemoryLog(self.partitions)
+        other._records = {partition: list(records) for partition, records in self._records.items()}
+        return other
+
     @property
     def partitions(self) -> list[Partition]:
         """Return all partitions."""
@@ -177,13 +183,14 @@ class MemorySource(_Fake):
         self._log, self._batch_sizes, self._batch_size = log, iter(batch_sizes), batch_size
         self._listener: Assignment | None = None
         self._changes: list[Callable[[], None]] = []
+        self._followed: set[Partition] = set()
         if assign_all:
             self.assign(log.partitions)
 
     @property
     def assigned(self) -> list[Partition]:
         """Return the partitions it has now."""
-        return list(self.positions)
+        return [partition for partition in self.positions if partition not in self._followed]
 
     # -- what a group coordinator would do, at the next poll
 
@@ -275,11 +282,13 @@ class MemorySource(_Fake):
     def follow(self, partition: Partition, offset: int) -> None:
         """Give the records of another partition too."""
         self._called("follow", partition, offset)
+        self._followed.add(partition)
         self.positions[partition] = offset
 
     def unfollow(self, partition: Partition) -> None:
         """Give them no longer."""
         self._called("unfollow", partition)
+        self._followed.discard(partition)
         self.positions.pop(partition, None)
 
     def lag(self, partition: Partition) -> int | None:

@@ -13,7 +13,7 @@ from service.connection import Connection
 from service.deadline import Deadline
 from service.errors import CommitPostponedError, StartOverError
 from service.positions import Position
-from service.records import Partition
+from service.records import Partition, Record
 from service.settings import Settings
 from service.task import Task
 from service.telemetry import Telemetry
@@ -121,13 +121,22 @@ class Worker:
             raise self._failure
         self.state = "running"
         for partition, records in batches.items():
-            if partition in self.tasks and records:
-                self.tasks[partition].process(records)
+            self._hand_out(partition, records)
         if self._deadline.expired():
             self.commit()
             self._deadline.restart()
         if not batches and self._settings.kafka.idle_sleep_ms:
             self._stopping.wait(self._settings.kafka.idle_sleep_ms / 1000)
+
+    def _hand_out(self, partition: Partition, records: Sequence[Record]) -> None:
+        topics = self._settings.topics
+        task = self.tasks.get(Partition(topics.events, partition.number))
+        if task is None or not records:
+            return
+        if partition.topic == topics.labels:
+            task.process_labels(records)
+        else:
+            task.process(records)
 
     def _patience(self) -> float:
         if self._rejoining:
@@ -148,7 +157,7 @@ class Worker:
             Whether that succeeded; when the group is sharing out its partitions it has to wait.
         """
         for task in self.tasks.values():
-            task.keep(hand_over=task.partition in leaving)  # 1
+            task.prepare_commit(hand_over=task.partition in leaving)  # 1
         done = {p: self._position(task, p in leaving) for p, task in self.tasks.items()}
         positions = {p: place for p, place in done.items() if place is not None and place != self._committed.get(p)}
         if positions:
@@ -204,13 +213,25 @@ class Worker:
         task = self._new_task(partition, self._connection)
         committed, log_range = self._source.committed(partition), self._source.log_range(partition)
         self._topic_ids[partition] = log_range.topic_id
+        labels = self._labels_of(partition)
+        labels_range = None if labels is None else self._source.log_range(labels)
         if committed is None:
-            task.begin(log_range.start if self._settings.kafka.start_from == "earliest" else log_range.end)
+            earliest = self._settings.kafka.start_from == "earliest"
+            first, first_label = (
+                0 if each is None else each.start if earliest else each.end for each in (log_range, labels_range)
+            )
+            task.begin(first, first_label)
         else:
-            task.recover(committed, log_range)
+            task.recover(committed, log_range, labels_range)
             self._committed[partition] = committed
+        if labels is not None:
+            self._source.follow(labels, task.intake.labels_offset)
         log.info("partition assigned", partition=str(partition), offset=task.offset, live_from=task.live_from)
         return task
+
+    def _labels_of(self, partition: Partition) -> Partition | None:
+        topic = self._settings.topics.labels
+        return None if topic is None else Partition(topic, partition.number)
 
     def revoked(self, partitions: Sequence[Partition]) -> None:
         """Hand over: checkpoint, and commit everything; a transaction holds the results of all partitions."""
@@ -229,5 +250,8 @@ class Worker:
         for partition in partitions:
             self.tasks.pop(partition, None)
             self._committed.pop(partition, None)
+            labels = self._labels_of(partition)
+            if labels is not None:
+                self._source.unfollow(labels)
             log.info("partition given up", partition=str(partition))
         self.telemetry.assigned.labels(self.telemetry.model).set(len(self.tasks))
