@@ -82,17 +82,16 @@ def test_one_event_at_a_time_gives_the_same(whole, name):
 
 @pytest.mark.parametrize("name", SPECS)
 def test_a_prediction_is_what_asking_before_the_event_gives(name):
-    """Apart from the running statistics, which an event's own features move first."""
-    spec = SPECS[name]
-    declared = {"a": FeatureSpec("hashed", buckets=4)}  # columns without statistics
-    model = Model(ModelSpec(task=spec.task, learner=spec.learner, network=spec.network, features=declared))
-    labels = [1.0, 2.0, 4.0] if spec.task == "regression" else ["u", "v", "w"]
-    for i in range(60):
-        row = {"a": "pqrs"[i % 4]}
+    model = Model(SPECS[name])
+    for row, label in zip(*stream(SPECS[name]), strict=True):
+        if model.encoder.problem(row) is not None:
+            continue
         asked = model.predict([row])
-        outcome = model.predict_then_learn([row], [labels[i % 3]])
+        outcome = model.predict_then_learn([row], [label])
         assert outcome.segments[0].outputs.tobytes() == asked.outputs.tobytes()
         assert outcome.predictions() == best(asked)
+        if label is not None:
+            assert outcome.losses[0] == pytest.approx(model.loss_of(asked, label), rel=1e-3, abs=1e-4, nan_ok=True)
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -100,8 +99,15 @@ def test_asking_changes_nothing(name):
     spec = SPECS[name]
     model, *_ = run(spec, *stream(spec))
     before = snapshot.dump(model)
-    model.predict([{"x0": 3.0, "new": 1.0, "kind": "never"}, {}])
+    unknown = [{"x0": 3.0, "new": 1.0, "kind": "never"}, {}]
+    model.predict(unknown)
+    model.predict_one(unknown[0])
     assert snapshot.dump(model) == before
+    asked = [row for row in stream(spec, seed=1)[0] if model.encoder.problem(row) is None] + unknown
+    said = model.predict_then_learn(asked, [None] * len(asked))
+    assert snapshot.dump(model) == before
+    assert np.isnan(said.losses).all()
+    assert b"".join(s.outputs.tobytes() for s in said.segments) == model.predict(asked).outputs.tobytes()
 
 
 @pytest.mark.parametrize("name", SPECS)
