@@ -115,12 +115,13 @@ class Encoder:
             yield self._encode(rows, list(range(first, first + len(rows))), learned, table)
             return
         pending: list[int] = []
+        may_grow = learned.tolist()
         for i, row in enumerate(rows):
             problem = self.problem(row)
             if problem is not None:
                 refused[first + i] = problem
                 continue
-            if learned[i] and self._needs_growth(row):
+            if may_grow[i] and self._needs_growth(row):
                 if pending:
                     yield self._part(rows, pending, learned, first)
                     pending = []
@@ -158,7 +159,8 @@ class Encoder:
             pack_into(self._raw_format, self._raw_row.data, 0, *values)
         except (KeyError, OverflowError):
             return None
-        self._standardise(self._raw_row, self._row, _LEARNED if learn else _ASKED)
+        learned = _LEARNED if learn else _ASKED
+        standardise(self._raw_row, self._number_columns, learned, *self._moments, self.memory, self._clip, self._row)
         return self._row
 
     def check(self, row: Row) -> None:
@@ -270,7 +272,7 @@ class Encoder:
         X = np.zeros((len(rows), self.width), np.float32)
         if numbers is None:
             numbers = self._raw_numbers(rows)
-        self._standardise(numbers, X, learned)
+        standardise(numbers, self._number_columns, learned, *self._moments, self.memory, self._clip, X)
         for feature in self._categories:
             for i, row in enumerate(rows):
                 value = row.get(feature.name)
@@ -279,10 +281,6 @@ class Encoder:
                     if column >= 0:
                         X[i, column] = 1.0
         return Encoded(indices, X, numbers)
-
-    def _standardise(self, raw: npt.NDArray[np.float64], X: npt.NDArray[np.float32], learned: Flags) -> None:
-        count, mean, variance = self._moments
-        standardise(raw, self._number_columns, learned, count, mean, variance, self.memory, self._clip, X)
 
     def _raw_numbers(self, rows: Sequence[Row]) -> npt.NDArray[np.float64]:
         """Return float64 (n, numbers), NaN where a value is missing."""

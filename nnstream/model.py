@@ -22,7 +22,7 @@ from nnstream.ensemble import Ensemble
 from nnstream.errors import FeatureError, SpecError
 from nnstream.labels import NEW, Classes, Label, TargetScale, check_class, check_number
 from nnstream.learners import Learner, SingleNetwork
-from nnstream.losses import LARGEST_LOG_LOSS, Loss, residual_loss
+from nnstream.losses import LARGEST_LOG_LOSS, Loss, residual_loss, value
 from nnstream.network import Network
 from nnstream.outcome import Outcome, Segment
 from nnstream.schema import FeatureSpec
@@ -126,20 +126,19 @@ class Model:
         before = self.version
         outcome = Outcome([], np.full(len(rows), np.nan), np.zeros(len(rows), np.int64), {})
         known = np.array([label is not None for label in labels], np.bool_)
-        start = 0
+        targets, start = self._targets(labels), 0
         while start < len(rows):
-            targets = self._targets(labels[start:])
-            stop = start + self._until_new_class(targets)
-            part = rows[start:stop]
-            for encoded in self.encoder.segments(part, known[start:stop], outcome.refused, start):
+            stop = start + self._until_new_class(targets[start:])
+            for encoded in self.encoder.segments(rows[start:stop], known[start:stop], outcome.refused, start):
                 if encoded.is_new:
                     self._meet(encoded, rows, labels, outcome)
                 else:
-                    own = [i - start for i in encoded.rows]
-                    self._walk(encoded, targets[_at(own)], known[_at(encoded.rows)], outcome)
+                    at = _at(encoded.rows)
+                    self._walk(encoded, targets[at], known[at], outcome)
             if stop < len(rows):  # only asked about here: `_meet` makes room for its class and learns it
                 for encoded in self.encoder.segments(rows[stop : stop + 1], _UNLABELLED, outcome.refused, stop):
                     self._meet(encoded, rows, labels, outcome)
+                targets[stop:] = self._targets(labels[stop:])
             start = stop + 1
         outcome.learned = self.version - before
         return outcome
@@ -189,19 +188,18 @@ class Model:
         """
         if self._is_regression:
             return float(self._residual_loss(said.outputs[0, 0] - float(label)))
-        index = self.classes.index(label)
         if not said.classes:
             return float("nan")
-        if not 0 <= index < len(said.classes):  # a class that was not known
+        shares, index = said.outputs[0].astype(np.float64), self.classes.index(label)
+        known = 0 <= index < len(said.classes)
+        if self._wanted_loss == "perceptron":  # it decided, and did not say by how much
+            return float(not known or shares[index] == 0)
+        if not known:  # of hinge: as a score of 0 against all rivals
             return 1.0 if self._by_score else LARGEST_LOG_LOSS
-        return self._loss_of_share(said.outputs[0].astype(np.float64), index)
-
-    def _loss_of_share(self, shares: Array, index: int) -> float:
-        """Return the log loss of a probability, or the hinge loss of the scores whose softmax the shares are."""
-        logs = np.log(np.maximum(shares, np.exp(-LARGEST_LOG_LOSS)))
-        if not self._by_score:
-            return float(-logs[index])
-        return float(max(0.0, 1.0 - logs[index] + np.delete(logs, index).max(initial=-LARGEST_LOG_LOSS)))
+        if len(said.classes) == 1:
+            return 0.0
+        scores = np.log(np.maximum(shares, np.exp(-LARGEST_LOG_LOSS)))  # up to a constant, which no loss sees
+        return value(Loss.HINGE if self._by_score else Loss.CROSS_ENTROPY, scores, np.array([float(index)]))
 
     # -- one event at a time: the same bits as a block of one, without a block's overhead
 

@@ -120,9 +120,9 @@ def category_text(value: Any) -> str:
 
 def check_value(feature: Feature, value: Any) -> None:
     """Raise a FeatureError when the value is not what the feature is."""
-    if value is None:
-        return
     kind = feature.spec.kind
+    if value is None or (kind == "number" and type(value) in _NUMBERS):
+        return
     where = f"features.{feature.name}"
     if kind == "number" and not _is_number(value):
         raise FeatureError(f"{where}: expected a number, got {_shown(value)}")

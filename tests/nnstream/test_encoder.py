@@ -242,14 +242,28 @@ def test_a_row_that_is_asked_about_gets_what_it_would_be_learned_with():
 
 def test_rows_that_are_not_learned_change_nothing_and_know_what_those_before_them_taught():
     learned = [True, False, True, False, False, True]
-    rows = [{"a": 1.0, "c": "x"}, {"a": 9.0, "c": "y", "d": 1.0}, {"a": 3.0, "c": "y"}, {"c": "y"}, {"a": 2.0}, {"a": 7}]
+    rows = [
+        {"a": 1.0, "c": "x"},
+        {"a": 9.0, "c": "y", "d": 1.0},
+        {"a": 3.0, "c": "y"},
+        {"c": "y"},
+        {"a": 2.0},
+        {"a": 7},
+    ]
     mixed, alone = Encoder(), Encoder()
     X, refused = encode(mixed, rows, learned)
     assert refused == {}
     encode(alone, [row for row, flag in zip(rows, learned, strict=True) if flag])
     assert everything(mixed) == everything(alone)
     assert mixed.column_names == ["a", "c=x", "c=y"]
-    assert X.tolist() == [[0, 1, 0], [1, 0, 0], [1, 0, 1], [0, 0, 1], [0, 0, 0], [pytest.approx(1.336, abs=1e-3), 0, 0]]
+    assert X.tolist() == [
+        [0, 1, 0],
+        [1, 0, 0],
+        [1, 0, 1],
+        [0, 0, 1],
+        [0, 0, 0],
+        [pytest.approx(1.336, abs=1e-3), 0, 0],
+    ]
 
 
 def test_a_number_of_which_nothing_is_known_or_that_never_varied_is_0():
