@@ -85,7 +85,7 @@ class Basis:
             self._lags = lags
 
     def rows_to_refit(self) -> int:
-        """Return how many rows may be filled before `refit` must be called."""
+        """Return how many rows may be learned before the knots are placed anew."""
         early = next((n for n in REFIT_EARLY if n > self.seen), None)
         return (early if early is not None else (self.seen // REFIT_EVERY + 1) * REFIT_EVERY) - self.seen
 
@@ -112,7 +112,7 @@ class Basis:
         return columns, values
 
     def remember(self, numbers: Array) -> None:
-        """Keep the newest rows for the next quantiles; place the knots anew when it is time."""
+        """Keep the newest learned rows for the next quantiles; place the knots anew when it is time."""
         kept = numbers[-_REMEMBERED:, : self.numbers]
         start = self.seen + len(numbers) - len(kept)
         self._recent[(start + np.arange(len(kept))) % _REMEMBERED] = kept

@@ -1,8 +1,11 @@
 """Event features (a dict) to a float32 vector, and the running statistics that takes.
 
-Numbers are standardised with the mean and standard deviation of the values so far, categories become one column
-a value, lists become one column an element. A name or category value that was never seen adds columns at the
-end; whatever is missing is 0, which is the mean of a standardised number.
+Numbers are standardised with the mean and standard deviation of the values learned so far and of their own,
+categories become one column a value, lists become one column an element. Whatever is missing is 0, which is the mean
+of a standardised number.
+
+Only a row that is learned changes anything. A name or category value that was never learned is missing in a row that
+is asked about; a row that is learned adds columns for it at the end.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,12 +18,13 @@ import numpy.typing as npt
 
 from nnstream.errors import FeatureError, SpecError
 from nnstream.kernels.scaling import standardise
-from nnstream.schema import Feature, FeatureSpec, category_text, infer
+from nnstream.schema import Feature, FeatureSpec, category_text, check_value, infer
 
 Row = Mapping[str, Any]
-_NUMBERS = frozenset({float, int, bool, type(None), np.float64, np.float32, np.int64, np.int32, np.bool_})
+Flags = npt.NDArray[np.bool_]
 _PLAIN = frozenset({float, int, bool, np.float64})  # numbers that NumPy converts as `float` does
 _STATISTICS = ("count", "mean", "variance")
+_LEARNED, _ASKED = np.ones(1, np.bool_), np.zeros(1, np.bool_)  # for one row
 
 
 class Encoded(NamedTuple):
@@ -30,11 +34,14 @@ class Encoded(NamedTuple):
         rows: index of each in the block it came from.
         X: float32 (n, width).
         numbers: float64 (n, numbers), the numbers as they came; NaN is missing.
+        is_new: whether this is one row to be learned whose columns are not all there: encoded without the new ones,
+            and the statistics have not moved.
     """
 
     rows: list[int]
     X: npt.NDArray[np.float32]
     numbers: npt.NDArray[np.float64]
+    is_new: bool = False
 
 
 class Encoder:
@@ -85,45 +92,58 @@ class Encoder:
                 names[column] = f"{feature.name}#{i}"
         return names
 
-    def segments(self, rows: Sequence[Row], refused: dict[int, str]) -> Iterator["Encoded"]:
-        """Encode rows in order, moving the statistics; a segment ends where the width grows.
+    def segments(
+        self, rows: Sequence[Row], learned: Flags, refused: dict[int, str], first: int = 0
+    ) -> Iterator["Encoded"]:
+        """Encode rows in order, each as `encode` would at its turn.
+
+        A row that is to be learned and needs columns which are not there comes alone, see `Encoded.is_new`. Whoever
+        asked for it calls `admit` and `learn` before going on.
 
         Args:
             rows: feature dicts in log order.
+            learned: bool (n,): which of them move the statistics, and may bring columns.
             refused: filled with the index and the problem of each row that cannot be encoded; such a row changes
                 nothing.
+            first: index of the first row.
 
         Yields:
             The rows of a segment.
         """
         table = self._table(rows)
         if table is not None:
-            yield self._encode(rows, list(range(len(rows))), learn=True, numbers=table)
+            yield self._encode(rows, list(range(first, first + len(rows))), learned, table)
             return
         pending: list[int] = []
+        may_grow = learned.tolist()
         for i, row in enumerate(rows):
             problem = self.problem(row)
             if problem is not None:
-                refused[i] = problem
+                refused[first + i] = problem
                 continue
-            if self._needs_growth(row):
+            if may_grow[i] and self._needs_growth(row):
                 if pending:
-                    yield self._encode([rows[k] for k in pending], pending, learn=True)
+                    yield self._part(rows, pending, learned, first)
                     pending = []
-                self._admit(row)
-            pending.append(i)
+                yield self._encode([row], [first + i], _ASKED)._replace(is_new=True)
+            else:
+                pending.append(i)
         if pending:
-            yield self._encode([rows[k] for k in pending], pending, learn=True)
+            yield self._part(rows, pending, learned, first)
 
     def encode(self, rows: Sequence[Row]) -> "Encoded":
         """Return the rows encoded with today's statistics and columns; changes nothing.
 
         Unknown names and category values are left out.
         """
-        return self._encode(rows, list(range(len(rows))), learn=False)
+        return self._encode(rows, list(range(len(rows))), np.zeros(len(rows), np.bool_))
+
+    def learn(self, row: Row) -> "Encoded":
+        """Return the row as `encode` does, and move the statistics by it."""
+        return self._encode([row], [0], _LEARNED)
 
     def encode_one(self, row: Row, *, learn: bool) -> npt.NDArray[np.float32] | None:
-        """Return what `encode` or, with `learn`, `segments` gives for one row, in a fraction of the time.
+        """Return what `encode` or, with `learn`, `learn` gives for one row, in a fraction of the time.
 
         Only for a row of exactly the known numbers; for any other this returns None and changes nothing.
 
@@ -139,7 +159,8 @@ class Encoder:
             pack_into(self._raw_format, self._raw_row.data, 0, *values)
         except (KeyError, OverflowError):
             return None
-        self._standardise(self._raw_row, self._row, learn=learn)
+        learned = _LEARNED if learn else _ASKED
+        standardise(self._raw_row, self._number_columns, learned, *self._moments, self.memory, self._clip, self._row)
         return self._row
 
     def check(self, row: Row) -> None:
@@ -154,9 +175,9 @@ class Encoder:
             feature = self._features.get(name)
             try:
                 if feature is not None:
-                    _check(feature, value)
+                    check_value(feature, value)
                 elif self.schema is None and value is not None:
-                    _check(Feature(name, infer(name, value)), value)
+                    check_value(Feature(name, infer(name, value)), value)
             except FeatureError as error:
                 return str(error)
         return None
@@ -185,7 +206,7 @@ class Encoder:
                 return True
         return False
 
-    def _admit(self, row: Row) -> None:
+    def admit(self, row: Row) -> None:
         """Add the columns this row needs, in the order of names: two rows that differ in their order are one row."""
         for name, value in sorted(row.items(), key=_name):
             if value is None:
@@ -238,18 +259,20 @@ class Encoder:
 
     # -- encoding
 
+    def _part(self, rows: Sequence[Row], indices: list[int], learned: Flags, first: int) -> "Encoded":
+        return self._encode([rows[i] for i in indices], [first + i for i in indices], learned[indices])
+
     def _encode(
         self,
         rows: Sequence[Row],
         indices: list[int],
-        *,
-        learn: bool,
+        learned: Flags,
         numbers: npt.NDArray[np.float64] | None = None,
     ) -> "Encoded":
         X = np.zeros((len(rows), self.width), np.float32)
         if numbers is None:
             numbers = self._raw_numbers(rows)
-        self._standardise(numbers, X, learn=learn)
+        standardise(numbers, self._number_columns, learned, *self._moments, self.memory, self._clip, X)
         for feature in self._categories:
             for i, row in enumerate(rows):
                 value = row.get(feature.name)
@@ -258,10 +281,6 @@ class Encoder:
                     if column >= 0:
                         X[i, column] = 1.0
         return Encoded(indices, X, numbers)
-
-    def _standardise(self, raw: npt.NDArray[np.float64], X: npt.NDArray[np.float32], *, learn: bool) -> None:
-        count, mean, variance = self._moments
-        standardise(raw, self._number_columns, learn, count, mean, variance, self.memory, self._clip, X)
 
     def _raw_numbers(self, rows: Sequence[Row]) -> npt.NDArray[np.float64]:
         """Return float64 (n, numbers), NaN where a value is missing."""
@@ -322,32 +341,3 @@ def _number(value: Any) -> float:
         return np.nan if value is None else float(value)
     except OverflowError:
         return np.inf if value > 0 else -np.inf
-
-
-def _check(feature: Feature, value: Any) -> None:
-    """Raise a FeatureError when the value is not what the feature is."""
-    if value is None:
-        return
-    kind = feature.spec.kind
-    where = f"features.{feature.name}"
-    if kind == "number" and not _is_number(value):
-        raise FeatureError(f"{where}: expected a number, got {_shown(value)}")
-    if kind in ("category", "hashed") and not isinstance(value, str | int | float | bool):
-        raise FeatureError(f"{where}: expected a category (a text), got {_shown(value)}")
-    if kind == "vector":
-        if isinstance(value, str | Mapping) or not hasattr(value, "__len__"):
-            raise FeatureError(f"{where}: expected a list of {feature.spec.size} numbers, got {_shown(value)}")
-        if len(value) != feature.spec.size:
-            raise FeatureError(f"{where}: expected {feature.spec.size} numbers, got {len(value)}")
-        for i, element in enumerate(value):
-            if not _is_number(element) and element is not None:
-                raise FeatureError(f"{where}[{i}]: expected a number, got {_shown(element)}")
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in _NUMBERS or (hasattr(value, "__float__") and not isinstance(value, str))
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return f"{type(value).__name__} {text[:40]}{'…' if len(text) > 40 else ''}"  # noqa: PLR2004

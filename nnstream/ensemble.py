@@ -37,6 +37,7 @@ CHECK_EVERY = KEEP_EVERY  # learned samples between two looks for members that h
 _LARGEST_WEIGHT = 1e4
 _LARGEST_LOSS = 9.2
 _PATIENCE, _JUMP, _MARGIN, _SLOW = 4, 1.5, 0.1, 0.1
+_LONGEST_SEGMENT = 4096  # rows, most of them without a label: they need room, too
 _CAPACITY = 2048  # of the replay ring: the longest window, and a whole segment beside it
 
 
@@ -130,13 +131,14 @@ class Ensemble:
             for a regression the number on the scale of the block; and losses, float32 (n,).
         """
         outputs, losses, start = [], [], 0
+        labelled = np.cumsum(block.known)
         while start < len(block):
-            stop = self._next_stop(block, start)
+            stop = self._next_stop(labelled, start)
             part = block[start:stop]
             got, lost = self._walk(part)
             outputs.append(got)
             losses.append(lost)
-            self._basis.remember(part.numbers)
+            self._basis.remember(part.numbers[part.known])
             self._learned += int(part.known.sum())
             self._watch.add(lost[part.known], regression=self.regression)
             if self._learned % CHECK_EVERY == 0 and part.known.any():
@@ -144,13 +146,17 @@ class Ensemble:
             start = stop
         return np.concatenate(outputs), np.concatenate(losses)
 
-    def _next_stop(self, block: Block, start: int) -> int:
-        """Return where the next segment ends: at new knots, or at a look for diverged members."""
-        stop = min(len(block), start + self._basis.rows_to_refit())
-        until_check = CHECK_EVERY - self._learned % CHECK_EVERY
-        labelled = np.cumsum(block.known[start:stop])
-        reached = int(np.searchsorted(labelled, until_check))
-        return min(stop, start + reached + 1)
+    def _next_stop(self, labelled: Array, start: int) -> int:
+        """Return where the next segment ends: behind the row that brings new knots, or a look for diverged members.
+
+        Args:
+            labelled: int64 (n,), rows with a label up to and with each.
+            start: where it begins.
+        """
+        until = min(self._basis.rows_to_refit(), CHECK_EVERY - self._learned % CHECK_EVERY)
+        before = int(labelled[start - 1]) if start else 0
+        stop = int(np.searchsorted(labelled, before + until)) + 1
+        return min(len(labelled), start + _LONGEST_SEGMENT, stop)
 
     def _walk(self, block: Block) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         n, k = len(block), self._outputs

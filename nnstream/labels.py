@@ -10,6 +10,7 @@ from nnstream.errors import LabelError
 from nnstream.kernels.scaling import standardise_targets
 
 Label = Any  # a class (text, whole number, true/false) or a number
+NEW, UNLABELLED = -1, -2  # in place of the index of a class
 _LARGEST = 1e100  # squares of larger numbers leave float64
 _CLASS_TYPES = (str, int, float, np.integer, np.bool_)
 
@@ -29,19 +30,21 @@ class Classes:
         self.known.append(label)
 
     def index(self, label: Label) -> int:
-        """Return the index of a class, or -1 when it is new."""
-        found = self._index.get((type(label), label), -1)
-        return found if found >= 0 else self._index.get(_class_key(label), -1)
+        """Return the index of a class, or `NEW`."""
+        found = self._index.get((type(label), label), NEW)
+        return found if found >= 0 else self._index.get(_class_key(label), NEW)
 
-    def indices(self, labels: Sequence[Label]) -> list[int] | None:
-        """Return the index of each label; None when one is missing or new, or where their types differ."""
-        kinds = set(map(type, labels))
-        if len(kinds) != 1:
-            return None
-        kind = kinds.pop()
-        own = {label: index for (of, label), index in self._index.items() if of is kind}
+    def indices(self, labels: Sequence[Label | None]) -> npt.NDArray[np.int64]:
+        """Return int64 (n,): the index of each label, `NEW` for a class that is not known, `UNLABELLED` for None."""
+        kinds = {type(label) for label in labels} - {type(None)}
+        own: dict[Label, int] = {None: UNLABELLED}
+        if len(kinds) == 1:
+            kind = kinds.pop()
+            own |= {label: index for (of, label), index in self._index.items() if of is kind}
         found = list(map(own.get, labels))
-        return None if None in found else [index for index in found if index is not None]
+        if None in found:
+            found = [self.index(label) if i is None else i for i, label in zip(found, labels, strict=True)]
+        return np.array(found, np.int64)
 
     @property
     def outputs(self) -> int:

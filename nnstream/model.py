@@ -1,7 +1,11 @@
 """A model: encoder, labels and learner as one thing with one state, fed with events in log order.
 
-This is where "predict, then learn" meets what changes on the way: a feature or a class that was never seen. Such
-an event ends a segment; what grows, grows between two segments, so a block cut anywhere gives the same bits.
+Predicting changes nothing at all. Learning an event takes it as it was predicted (with the means, spreads, columns
+and classes of that moment), then everything moves by it. So an event can be predicted now and learned later, when its
+label is known, and to do both at once is nothing special.
+
+A labelled event with a feature, a category or a class that was never learned ends a segment: it is predicted without
+what is new, then the model grows, then it is learned. A block cut anywhere gives the same bits.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,9 +20,9 @@ from nnstream.block import Block
 from nnstream.encoder import Encoded, Encoder, Row
 from nnstream.ensemble import Ensemble
 from nnstream.errors import FeatureError, SpecError
-from nnstream.labels import Classes, Label, TargetScale, check_class, check_number
+from nnstream.labels import NEW, Classes, Label, TargetScale, check_class, check_number
 from nnstream.learners import Learner, SingleNetwork
-from nnstream.losses import LARGEST_LOG_LOSS, Loss, residual_loss
+from nnstream.losses import LARGEST_LOG_LOSS, Loss, residual_loss, value
 from nnstream.network import Network
 from nnstream.outcome import Outcome, Segment
 from nnstream.schema import FeatureSpec
@@ -112,29 +116,90 @@ class Model:
     def predict_then_learn(self, rows: Sequence[Row], labels: Sequence[Label | None]) -> Outcome:
         """Predict each event and learn it where it has a label, strictly in order.
 
+        An event whose label comes later is given twice: without the label, and again as it was with the label. That
+        is delayed progressive validation (Grzenda et al. 2020); the second prediction is then of no interest.
+
         Args:
             rows: features of each event.
             labels: its class or number; None where it is not known. They must have passed `check_label`.
         """
         before = self.version
         outcome = Outcome([], np.full(len(rows), np.nan), np.zeros(len(rows), np.int64), {})
-        labelled = np.array([label is not None for label in labels], np.bool_)
-        learn = self._regress if self.spec.task == "regression" else self._classify
-        for encoded in self.encoder.segments(rows, outcome.refused):
-            self.fit_learner()
-            learn(self._block(encoded, labelled[_at(encoded.rows)]), encoded.rows, labels, outcome)
+        known = np.array([label is not None for label in labels], np.bool_)
+        targets, start = self._targets(labels), 0
+        while start < len(rows):
+            stop = start + self._until_new_class(targets[start:])
+            for encoded in self.encoder.segments(rows[start:stop], known[start:stop], outcome.refused, start):
+                if encoded.is_new:
+                    self._meet(encoded, rows, labels, outcome)
+                else:
+                    at = _at(encoded.rows)
+                    self._walk(encoded, targets[at], known[at], outcome)
+            if stop < len(rows):  # only asked about here: `_meet` makes room for its class and learns it
+                for encoded in self.encoder.segments(rows[stop : stop + 1], _UNLABELLED, outcome.refused, stop):
+                    self._meet(encoded, rows, labels, outcome)
+                targets[stop:] = self._targets(labels[stop:])
+            start = stop + 1
         outcome.learned = self.version - before
         return outcome
 
+    def _walk(self, encoded: Encoded, targets: Array, known: Array, outcome: Outcome) -> None:
+        """Predict and learn events that bring nothing new."""
+        block = self._block(encoded, known)
+        self._fill(block, targets)
+        at = _at(encoded.rows)
+        outcome.versions[at] = self.version + np.cumsum(known) - known
+        self.version += int(known.sum())
+        outputs, found = self.learner.predict_then_learn(block)
+        said, losses = self._said(encoded.rows, block, outputs), found.astype(np.float64)
+        if self._is_regression:
+            losses = self._residual_loss(said.outputs[:, 0] - block.values)
+        elif len(said.classes) == 1:  # what is published is 100 % of the only class there is
+            losses = np.zeros(len(known))
+        outcome.losses[at] = np.where(known, losses, np.nan)
+        outcome.segments.append(said)
+
+    def _meet(self, encoded: Encoded, rows: Sequence[Row], labels: Sequence[Label | None], outcome: Outcome) -> None:
+        """Predict an event without what is new in it, then make room for that and learn it."""
+        (i,) = encoded.rows
+        said = self._ask(encoded)
+        outcome.segments.append(said)
+        outcome.losses[i] = self.loss_of(said, labels[i])
+        outcome.versions[i] = self.version
+        self.encoder.admit(rows[i])
+        if not self._is_regression and self.classes.index(labels[i]) == NEW:
+            self.classes.add(labels[i])
+        self.fit_learner()
+        block = self._block(self.encoder.learn(rows[i]), _LABELLED)
+        self._fill(block, self._targets([labels[i]]))
+        self.learner.predict_then_learn(block)
+        self.version += 1
+
     def predict(self, rows: Sequence[Row]) -> Segment:
-        """Return the predictions of today's model for `rows`; nothing is learned, no statistic moves."""
-        encoded = self.encoder.encode(rows)
-        block = self._block(encoded, np.zeros(len(rows), np.bool_))
-        block.centre[:], block.spread[:] = self.scale.centre, self.scale.spread
-        outputs = self.learner.predict(block)
-        if self.spec.task == "regression":
-            return Segment(encoded.rows, self.scale.centre + outputs.astype(np.float64) * self.scale.spread, ())
-        return Segment(encoded.rows, self._probabilities(outputs), tuple(self.classes.known))
+        """Return the predictions of today's model for `rows`; nothing changes."""
+        return self._ask(self.encoder.encode(rows))
+
+    def loss_of(self, said: Segment, label: Label) -> float:
+        """Return what a prediction costs, now that its label is known; NaN where nothing was predicted.
+
+        Args:
+            said: one prediction.
+            label: must have passed `check_label`.
+        """
+        if self._is_regression:
+            return float(self._residual_loss(said.outputs[0, 0] - float(label)))
+        if not said.classes:
+            return float("nan")
+        shares, index = said.outputs[0].astype(np.float64), self.classes.index(label)
+        known = 0 <= index < len(said.classes)
+        if self._wanted_loss == "perceptron":  # it decided, and did not say by how much
+            return float(not known or shares[index] == 0)
+        if not known:  # of hinge: as a score of 0 against all rivals
+            return 1.0 if self._by_score else LARGEST_LOG_LOSS
+        if len(said.classes) == 1:
+            return 0.0
+        scores = np.log(np.maximum(shares, np.exp(-LARGEST_LOG_LOSS)))  # up to a constant, which no loss sees
+        return value(Loss.HINGE if self._by_score else Loss.CROSS_ENTROPY, scores, np.array([float(index)]))
 
     # -- one event at a time: the same bits as a block of one, without a block's overhead
 
@@ -196,20 +261,33 @@ class Model:
 
     def _admit(self, row: Row) -> Array:
         """Encode an event that is not just the known numbers, and make room for what it brings."""
-        refused: dict[int, str] = {}
-        for encoded in self.encoder.segments([row], refused):
-            self.fit_learner()
-            return encoded.X
-        raise FeatureError(refused[0])
+        self.encoder.check(row)
+        self.encoder.admit(row)
+        self.fit_learner()
+        return self.encoder.learn(row).X
 
     def _target(self, label: Label) -> Array:
         index = self.classes.index(label)
-        if index < 0:
+        if index == NEW:
             self.classes.add(label)
             self.fit_learner()
             index = self.classes.index(label)
         self._y[0, 0] = index
         return self._y
+
+    # -- between events and the learner
+
+    def _targets(self, labels: Sequence[Label | None]) -> Array:
+        """Return (n,): what the labels are to the learner, before the scale of a regression."""
+        if self._is_regression:
+            return np.array([np.nan if label is None else float(label) for label in labels])
+        return self.classes.indices(labels)
+
+    def _until_new_class(self, targets: Array) -> int:
+        if self._is_regression:
+            return len(targets)
+        new = np.flatnonzero(targets == NEW)
+        return int(new[0]) if len(new) else len(targets)
 
     def _block(self, encoded: Encoded, known: Array) -> Block:
         """Return a block whose labels are still to be filled in."""
@@ -218,72 +296,33 @@ class Model:
         columns = self.encoder.number_columns
         return Block(encoded.X, encoded.numbers, columns, y, known, values, np.zeros(n), np.zeros(n))
 
-    def _count(self, rows: list[int], known: Array, outcome: Outcome) -> None:
-        """Note the version each event is predicted with."""
-        outcome.versions[_at(rows)] = self.version + np.cumsum(known) - known
-        self.version += int(known.sum())
+    def _fill(self, block: Block, targets: Array) -> None:
+        """Write the targets into a block; a regression's scale moves by them."""
+        if self._is_regression:
+            block.values[:] = targets
+            block.centre[:], block.spread[:], block.y[:, 0] = self.scale.scale(block.values, block.known)
+        else:
+            block.y[:, 0] = np.maximum(targets, 0)
 
-    # -- classification
+    def _ask(self, encoded: Encoded) -> Segment:
+        """Return what today's model says; nothing changes."""
+        block = self._block(encoded, np.zeros(len(encoded.rows), np.bool_))
+        block.centre[:], block.spread[:] = self.scale.centre, self.scale.spread
+        return self._said(encoded.rows, block, self.learner.predict(block))
 
-    def _classify(self, block: Block, rows: list[int], labels: Sequence[Label], outcome: Outcome) -> None:
-        known = self.classes.indices([labels[i] for i in rows])
-        if known is not None:
-            block.y[:, 0] = known
-            self._classify_known(block, rows, outcome)
-            return
-        start = 0
-        for position, i in enumerate(rows):
-            if labels[i] is None:
-                continue
-            target = self.classes.index(labels[i])
-            if target >= 0:
-                block.y[position] = target
-                continue
-            self._classify_known(block[start:position], rows[start:position], outcome)
-            self._meet_class(block[position : position + 1], i, labels[i], outcome)
-            start = position + 1
-        self._classify_known(block[start:], rows[start:], outcome)
-
-    def _classify_known(self, block: Block, rows: list[int], outcome: Outcome) -> None:
-        if not rows:
-            return
-        self._count(rows, block.known, outcome)
-        outputs, losses = self.learner.predict_then_learn(block)
-        certain = len(self.classes.known) == 1  # what is published is 100 % of the only class there is
-        outcome.losses[_at(rows)] = np.where(block.known, 0.0, np.nan) if certain else losses
-        outcome.segments.append(Segment(rows, self._probabilities(outputs), tuple(self.classes.known)))
-
-    def _meet_class(self, block: Block, row: int, label: Label, outcome: Outcome) -> None:
-        """Predict without knowing of the class, then make room for it and learn it."""
-        known = tuple(self.classes.known)
-        outcome.segments.append(Segment([row], self._probabilities(self.learner.predict(block)), known))
-        outcome.losses[row] = self._loss_of_surprise if known else np.nan
-        self._count([row], block.known, outcome)
-        self.classes.add(label)
-        self.fit_learner()
-        block.y[0] = self.classes.index(label)
-        self.learner.predict_then_learn(block)
-
-    @property
-    def _loss_of_surprise(self) -> float:
-        """Return what an event of a class never seen costs: a score of 0 against all rivals, as hinge counts it."""
-        return 1.0 if self._by_score else LARGEST_LOG_LOSS
+    def _said(self, rows: list[int], block: Block, outputs: Array) -> Segment:
+        """Return a learner's outputs as predictions."""
+        if not self._is_regression:
+            return Segment(rows, self._probabilities(outputs), tuple(self.classes.known))
+        values = block.centre + outputs[:, 0].astype(np.float64) * block.spread
+        return Segment(rows, values[:, None], ())
 
     def _probabilities(self, outputs: Array) -> Array:
         """Return float32 (n, classes) from the learner's outputs."""
         return self.classes.probabilities(outputs, self._wanted_loss)
 
-    # -- regression
-
-    def _regress(self, block: Block, rows: list[int], labels: Sequence[Label], outcome: Outcome) -> None:
-        self._count(rows, block.known, outcome)
-        block.values[:] = [np.nan if labels[i] is None else float(labels[i]) for i in rows]
-        block.centre[:], block.spread[:], block.y[:, 0] = self.scale.scale(block.values, block.known)
-        outputs, _ = self.learner.predict_then_learn(block)
-        values = block.centre + outputs[:, 0].astype(np.float64) * block.spread
-        loss = residual_loss(Loss.of(self.output_shape[1]), values - block.values, self.spec.network.loss_shape)
-        outcome.losses[_at(rows)] = np.where(block.known, loss, np.nan)
-        outcome.segments.append(Segment(rows, values[:, None], ()))
+    def _residual_loss(self, residuals: Array) -> Array:
+        return residual_loss(Loss.of(self.output_shape[1]), residuals, self.spec.network.loss_shape)
 
 
 def _at(rows: list[int]) -> slice | list[int]:

@@ -5,9 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+
 from nnstream.errors import FeatureError, SpecError
 
 Kind = Literal["number", "category", "hashed", "vector"]
+_NUMBERS = frozenset({float, int, bool, type(None), np.float64, np.float32, np.int64, np.int32, np.bool_})
 
 
 @dataclass(frozen=True)
@@ -113,3 +116,32 @@ def category_text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
+
+
+def check_value(feature: Feature, value: Any) -> None:
+    """Raise a FeatureError when the value is not what the feature is."""
+    kind = feature.spec.kind
+    if value is None or (kind == "number" and type(value) in _NUMBERS):
+        return
+    where = f"features.{feature.name}"
+    if kind == "number" and not _is_number(value):
+        raise FeatureError(f"{where}: expected a number, got {_shown(value)}")
+    if kind in ("category", "hashed") and not isinstance(value, str | int | float | bool):
+        raise FeatureError(f"{where}: expected a category (a text), got {_shown(value)}")
+    if kind == "vector":
+        if isinstance(value, str | Mapping) or not hasattr(value, "__len__"):
+            raise FeatureError(f"{where}: expected a list of {feature.spec.size} numbers, got {_shown(value)}")
+        if len(value) != feature.spec.size:
+            raise FeatureError(f"{where}: expected {feature.spec.size} numbers, got {len(value)}")
+        for i, element in enumerate(value):
+            if not _is_number(element) and element is not None:
+                raise FeatureError(f"{where}[{i}]: expected a number, got {_shown(element)}")
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in _NUMBERS or (hasattr(value, "__float__") and not isinstance(value, str))
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return f"{type(value).__name__} {text[:40]}{'…' if len(text) > 40 else ''}"  # noqa: PLR2004

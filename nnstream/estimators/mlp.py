@@ -31,7 +31,7 @@ class MLPClassifier(ModelClassifier):
     Example:
         >>> from river import datasets, evaluate, metrics
         >>> evaluate.progressive_val_score(datasets.Phishing(), MLPClassifier(), metrics.Accuracy())
-        Accuracy: 87.99%
+        Accuracy: 87.91%
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class MLPRegressor(ModelRegressor):
     Example:
         >>> from river import datasets, evaluate, metrics
         >>> evaluate.progressive_val_score(datasets.TrumpApproval(), MLPRegressor(), metrics.MAE())
-        MAE: 0.332846
+        MAE: 0.330628
     """
 
     def __init__(

@@ -1,4 +1,8 @@
-"""Running standardisation in log order: update the statistics with a value, then scale it with them."""
+"""Running standardisation in log order: a value is scaled with the statistics as they are with it among them.
+
+That is a function of the statistics and the value alone: to ask for it changes nothing. To leave the value itself out
+would cost accuracy where a stream begins: with two or three values behind it, a spread is often far too small.
+"""
 
 import numpy as np
 
@@ -11,27 +15,28 @@ _OUTLIER = 10.0  # standard deviations that one value may at most move the stati
 
 
 @jit
-def _move(x: float, j: int, count: Doubles, mean: Doubles, variance: Doubles, memory: float) -> None:
-    """Move the statistics of column j towards x (Welford 1962; exponential once `memory` values are in).
+def _moved(x: float, count: float, mean: float, variance: float, memory: float) -> tuple[float, float, float]:
+    """Return the statistics moved towards x (Welford 1962; exponential once `memory` values are in).
 
     A value further away than `_OUTLIER` standard deviations counts as one that far: a single broken event can not
     blind a column for a day, and a real shift is still followed.
     """
     x = min(max(x, -_LARGEST), _LARGEST)
-    if count[j] >= _WARM and variance[j] > 0.0:
-        reach = _OUTLIER * np.sqrt(variance[j])
-        x = min(max(x, mean[j] - reach), mean[j] + reach)
-    count[j] = min(count[j] + 1.0, memory)
-    distance = x - mean[j]
-    mean[j] += distance / count[j]
-    variance[j] += (distance * (x - mean[j]) - variance[j]) / count[j]
+    if count >= _WARM and variance > 0.0:
+        reach = _OUTLIER * np.sqrt(variance)
+        x = min(max(x, mean - reach), mean + reach)
+    count = min(count + 1.0, memory)
+    distance = x - mean
+    mean += distance / count
+    variance += (distance * (x - mean) - variance) / count
+    return count, mean, variance
 
 
 @jit
 def standardise(
     raw: Doubles,
     columns: Table,
-    learn: bool,  # numba has no keyword-only arguments
+    learned: Flags,
     count: Doubles,
     mean: Doubles,
     variance: Doubles,
@@ -39,12 +44,15 @@ def standardise(
     clip: Scalar,
     X: Matrix,
 ) -> None:
-    """Write (x - mean) / standard deviation, clipped to [-clip, clip], row by row; 0 where a value is missing.
+    """Write (x - mean) / standard deviation, clipped to [-clip, clip], row by row.
+
+    Mean and standard deviation are those of the values learned before the row and of x. The result is 0 where x is
+    missing, and where the standard deviation is 0: no value has been learned, or only values equal to x.
 
     Args:
         raw: float64 (n, m); NaN is a missing value.
         columns: int64 (m,), the column of `X` for each column of `raw`.
-        learn: whether each row first moves the statistics.
+        learned: bool (n,), whether a row moves the statistics.
         count: float64 (m,), values seen (at most `memory`); changed in place, as the next two.
         mean: float64 (m,).
         variance: float64 (m,).
@@ -57,11 +65,11 @@ def standardise(
             x = raw[i, j]
             scaled = 0.0
             if not np.isnan(x):
-                if learn:
-                    _move(x, j, count, mean, variance, memory)
-                if variance[j] > 0.0:
-                    x = min(max(x, -_LARGEST), _LARGEST)
-                    scaled = (x - mean[j]) / np.sqrt(variance[j])
+                values, centre, spread = _moved(x, count[j], mean[j], variance[j], memory)
+                if spread > 0.0:
+                    scaled = (min(max(x, -_LARGEST), _LARGEST) - centre) / np.sqrt(spread)
+                if learned[i]:
+                    count[j], mean[j], variance[j] = values, centre, spread
             X[i, columns[j]] = min(max(np.float32(scaled), -clip), clip)
 
 
@@ -96,7 +104,7 @@ def standardise_targets(
         spreads[i] = np.sqrt(variance[0])
         scaled[i] = np.float32(0.0)
         if has_label[i]:
-            _move(y[i], 0, count, mean, variance, memory)
+            count[0], mean[0], variance[0] = _moved(y[i], count[0], mean[0], variance[0], memory)
             if variance[0] > 0.0:
                 standard = (y[i] - mean[0]) / np.sqrt(variance[0])
                 scaled[i] = np.float32(min(max(standard, -_OUTLIER), _OUTLIER))

@@ -14,13 +14,20 @@ from nnstream.errors import FeatureError, SpecError
 from nnstream.schema import FeatureSpec, bucket
 
 
-def encode(encoder, rows):
-    """All rows as one float64 matrix of the final width, and what was refused."""
-    refused = {}
-    parts = list(encoder.segments(rows, refused))
+def encode(encoder, rows, learned=None):
+    """All rows as one float64 matrix of the final width, and what was refused; all are learned unless said."""
+    refused, parts = {}, []
+    flags = np.ones(len(rows), np.bool_) if learned is None else np.array(learned, np.bool_)
+    for part in encoder.segments(rows, flags, refused):
+        if part.is_new:
+            (i,) = part.rows
+            encoder.admit(rows[i])
+            parts.append(([i], encoder.learn(rows[i]).X))
+        else:
+            parts.append((part.rows, part.X))
     X = np.zeros((len(rows), encoder.width))
-    for part in parts:
-        X[part.rows, : part.X.shape[1]] = part.X
+    for indices, part in parts:
+        X[indices, : part.shape[1]] = part
     return X, refused
 
 
@@ -35,7 +42,7 @@ def everything(encoder):
 
 
 def welford(values, clip=5.0, memory=math.inf):
-    """The definition: move mean and variance by each value, then scale it; NaN is missing."""
+    """The definition: scale each value with mean and variance as they are with it; NaN is missing."""
     count = mean = variance = 0.0
     out = []
     for raw in values:
@@ -76,8 +83,10 @@ def test_mean_and_spread_are_those_of_all_values():
     values = np.random.default_rng(0).normal(50, 3, 500)
     encoder = Encoder()
     encode(encoder, [{"a": x} for x in values])
+    assert encoder.state()["mean"][0] == pytest.approx(values.mean())
+    assert encoder.state()["variance"][0] == pytest.approx(values.var())
     assert encoder.encode([{"a": values.mean()}]).X[0, 0] == pytest.approx(0, abs=1e-5)
-    assert encoder.encode([{"a": values.mean() + values.std()}]).X[0, 0] == pytest.approx(1, rel=1e-5)
+    assert encoder.encode([{"a": values.mean() + values.std()}]).X[0, 0] == pytest.approx(1, rel=3e-3)  # and itself
 
 
 def test_an_outlier_is_clipped_and_moves_the_statistics_only_so_far():
@@ -214,6 +223,54 @@ def test_encoding_without_learning_changes_nothing():
     assert everything(encoder) == before
     assert X.shape == (3, encoder.width)
     assert not X[2].any()
+
+
+def test_a_row_that_is_asked_about_gets_what_it_would_be_learned_with():
+    rng = np.random.default_rng(1)
+    rows = [{"a": float(x), "c": "pq"[i % 2], "v": [i, float(x)]} for i, x in enumerate(rng.normal(size=40))]
+    asking, learning = Encoder(), Encoder()
+    encode(asking, rows[:1])
+    encode(learning, rows[:1])
+    for row in rows[1:]:
+        asked = asking.encode([row]).X
+        assert np.array_equal(asking.encode([row]).X, asked)
+        learned, _ = encode(learning, [row])
+        assert np.array_equal(asked[0], learned[0, : asked.shape[1]])
+        encode(asking, [row])
+    assert everything(asking) == everything(learning)
+
+
+def test_rows_that_are_not_learned_change_nothing_and_know_what_those_before_them_taught():
+    learned = [True, False, True, False, False, True]
+    rows = [
+        {"a": 1.0, "c": "x"},
+        {"a": 9.0, "c": "y", "d": 1.0},
+        {"a": 3.0, "c": "y"},
+        {"c": "y"},
+        {"a": 2.0},
+        {"a": 7},
+    ]
+    mixed, alone = Encoder(), Encoder()
+    X, refused = encode(mixed, rows, learned)
+    assert refused == {}
+    encode(alone, [row for row, flag in zip(rows, learned, strict=True) if flag])
+    assert everything(mixed) == everything(alone)
+    assert mixed.column_names == ["a", "c=x", "c=y"]
+    assert X.tolist() == [
+        [0, 1, 0],
+        [1, 0, 0],
+        [1, 0, 1],
+        [0, 0, 1],
+        [0, 0, 0],
+        [pytest.approx(1.336, abs=1e-3), 0, 0],
+    ]
+
+
+def test_a_number_of_which_nothing_is_known_or_that_never_varied_is_0():
+    encoder = Encoder({"a": FeatureSpec("number")})
+    assert encoder.encode([{"a": 7.0}]).X.tolist() == [[0]]
+    encode(encoder, [{"a": 3.0}] * 5)
+    assert encoder.encode([{"a": 3.0}]).X.tolist() == [[0]]
 
 
 # -- a declared schema

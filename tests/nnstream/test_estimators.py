@@ -162,8 +162,9 @@ def test_perceptron_adds_a_wrong_sample_and_leaves_a_right_one():
     for _ in range(200):
         x = rng.normal(size=2)
         y = bool(x[0] - 2 * x[1] > 0.3)
-        perceptron.learn_one({"a": x[0], "b": x[1]}, y)
-        scaled = perceptron.model.encoder.encode([{"a": x[0], "b": x[1]}]).X[0]
+        row = {"a": x[0], "b": x[1]}
+        scaled = perceptron.model.encoder.encode([row]).X[0] if perceptron.model.version else np.zeros(2)
+        perceptron.learn_one(row, y)
         t = 1 if perceptron.model.classes.index(y) else -1
         if t * (weights @ scaled + bias) <= 0:
             weights, bias = weights + t * scaled, bias + t

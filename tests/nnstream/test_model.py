@@ -10,13 +10,13 @@ from nnstream.errors import LabelError, SpecError
 from nnstream.model import Model, ModelSpec
 from nnstream.optimizers import Adam
 from nnstream.outcome import best
-from nnstream.schema import FeatureSpec
 from nnstream.spec import NetworkSpec
 
 NETWORK = NetworkSpec(inputs=0, hidden=(6,))
 SPECS = {
     "classification": ModelSpec(network=NETWORK),
     "classification, adam": ModelSpec(network=NetworkSpec(inputs=0, hidden=(5, 4), optimizer=Adam())),
+    "classification, hinge": ModelSpec(network=NetworkSpec(inputs=0, hidden=(6,), loss="hinge")),
     "regression": ModelSpec(task="regression", network=NETWORK),
     "ensemble": ModelSpec(learner="ensemble"),
     "ensemble, regression": ModelSpec(task="regression", learner="ensemble"),
@@ -82,15 +82,12 @@ def test_one_event_at_a_time_gives_the_same(whole, name):
 
 @pytest.mark.parametrize("name", SPECS)
 def test_a_prediction_is_what_asking_before_the_event_gives(name):
-    """Apart from the running statistics, which an event's own features move first."""
-    spec = SPECS[name]
-    declared = {"a": FeatureSpec("hashed", buckets=4)}  # columns without statistics
-    model = Model(ModelSpec(task=spec.task, learner=spec.learner, network=spec.network, features=declared))
-    labels = [1.0, 2.0, 4.0] if spec.task == "regression" else ["u", "v", "w"]
-    for i in range(60):
-        row = {"a": "pqrs"[i % 4]}
+    model = Model(SPECS[name])
+    for row, label in zip(*stream(SPECS[name]), strict=True):
+        if model.encoder.problem(row) is not None:
+            continue
         asked = model.predict([row])
-        outcome = model.predict_then_learn([row], [labels[i % 3]])
+        outcome = model.predict_then_learn([row], [label])
         assert outcome.segments[0].outputs.tobytes() == asked.outputs.tobytes()
         assert outcome.predictions() == best(asked)
 
@@ -100,8 +97,15 @@ def test_asking_changes_nothing(name):
     spec = SPECS[name]
     model, *_ = run(spec, *stream(spec))
     before = snapshot.dump(model)
-    model.predict([{"x0": 3.0, "new": 1.0, "kind": "never"}, {}])
+    unknown = [{"x0": 3.0, "new": 1.0, "kind": "never"}, {}]
+    model.predict(unknown)
+    model.predict_one(unknown[0])
     assert snapshot.dump(model) == before
+    asked = [row for row in stream(spec, seed=1)[0] if model.encoder.problem(row) is None] + unknown
+    said = model.predict_then_learn(asked, [None] * len(asked))
+    assert snapshot.dump(model) == before
+    assert np.isnan(said.losses).all()
+    assert b"".join(s.outputs.tobytes() for s in said.segments) == model.predict(asked).outputs.tobytes()
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -116,6 +120,31 @@ def test_an_unlabelled_or_refused_event_is_not_learned(name):
     assert [v for i, v in enumerate(versions) if i not in refused] == [
         sum(learned[:i]) for i in range(COUNT) if i not in refused
     ]
+
+
+# -- losses
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_loss_is_that_of_the_prediction_that_was_published(name):
+    """The loss of `loss_of`, from what was said alone, is that of the compiled step, which knows the scores."""
+    spec = SPECS[name]
+    rows, labels = stream(spec)
+    model, found, expected = Model(spec), [], []
+    for row, label in zip(rows, labels, strict=True):
+        outcome = model.predict_then_learn([row], [label])
+        if label is not None and not outcome.refused:
+            found.append(model.loss_of(outcome.segments[0], label))
+            expected.append(outcome.losses[0])
+    assert len(found) > 80
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_perceptron_does_not_say_by_how_much_it_was_wrong():
+    model = Model(ModelSpec(network=NetworkSpec(inputs=0, hidden=(), loss="perceptron")))
+    model.predict_then_learn([{"a": float(i % 2)} for i in range(20)], ["u", "v"] * 10)
+    said = model.predict([{"a": 1.0}])
+    assert [model.loss_of(said, label) for label in ("v", "u", "never seen")] == [0.0, 1.0, 1.0]
 
 
 # -- classes

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from river import metrics
+from river.evaluate import progressive_val_score
 from typer.testing import CliRunner
 
+from nnstream.estimators import MLPClassifier, OnlineClassifier
 from nnstream.model import Model
 from service import cli
 from service.datasets import read_csv
@@ -107,6 +110,17 @@ def test_evaluate_is_the_library_on_the_rows(run, csv):
     outcome = Model(model_spec(load_settings(config).model)).predict_then_learn([row for row, _ in samples], labels)
     hits = [a == b for a, b in zip(outcome.predictions(), labels, strict=True)]
     assert json.loads(out)["accuracy"] == pytest.approx(sum(hits) / len(hits))
+
+
+@pytest.mark.parametrize(("learner", "estimator"), [("ensemble", OnlineClassifier), ("network", MLPClassifier)])
+def test_evaluate_is_rivers_progressive_validation(run, csv, learner, estimator):
+    path = csv(two_classes(300))
+    _, out, _ = run("evaluate", "--csv", path, "--label", "y", "--json", "--learner", learner)
+    score = progressive_val_score(read_csv(path, "y"), estimator(), metrics.Accuracy())
+    hits = json.loads(out)["accuracy"] * 300
+    assert hits == pytest.approx(
+        score.get() * 299
+    )  # River does not count the first event, before which none is known
 
 
 def test_evaluate_for_people(run, csv):
