@@ -4,40 +4,28 @@ import math
 from typing import Any
 
 import msgspec
+import numpy as np
 
-from nnstream.losses import LARGEST_LOG_LOSS, Loss, residual_loss
-from nnstream.model import ModelSpec
-from nnstream.schema import category_text
+from nnstream.model import Model
+from nnstream.outcome import Segment
 
 _decode = msgspec.json.Decoder().decode
 
 
-def published_score(prediction: bytes, label: Any, spec: ModelSpec) -> tuple[Any, float]:
-    """Return what was predicted, and the loss of it now that the label is known.
+def published_score(prediction: bytes, label: Any, model: Model) -> tuple[Any, float]:
+    """Return what was predicted, and the loss of it now that the label is known; NaN where nothing was predicted.
 
     Args:
         prediction: the published record's value.
         label: that has come.
-        spec: of the model.
+        model: that predicted; it may have met more classes since.
     """
     body = _decode(prediction)
-    if spec.task == "regression":
-        if body["prediction"] is None:
-            return None, math.nan
-        residual = body["prediction"] - float(label)
-        kind = Loss.of(spec.network.loss if spec.learner == "network" else "squared")
-        return body["prediction"], float(residual_loss(kind, residual, spec.network.loss_shape))
-    probabilities = body.get("probabilities", {})
-    if not probabilities:
+    said = body["prediction"]
+    if said is None:
         return None, math.nan
-    return body["prediction"], _class_loss(probabilities, category_text(label), spec)
-
-
-def _class_loss(probabilities: dict[str, float], label: str, spec: ModelSpec) -> float:
-    true = probabilities.get(label, 0.0)
-    rival = max((p for name, p in probabilities.items() if name != label), default=0.0)
-    wanted = spec.network.loss if spec.learner == "network" else "log"
-    if wanted == "perceptron":  # it decides: what it says is certain
-        return float(true <= rival)
-    log_true, log_rival = (max(math.log(p) if p > 0 else -math.inf, -LARGEST_LOG_LOSS) for p in (true, rival))
-    return max(0.0, 1 - (log_true - log_rival)) if wanted == "hinge" else -log_true
+    shares = body.get("probabilities")
+    if shares is None:
+        return said, model.loss_of(Segment([0], np.array([[said]], np.float64), ()), label)
+    classes = tuple(model.classes.known[: len(shares)])  # new ones come at the end
+    return said, model.loss_of(Segment([0], np.array([list(shares.values())]), classes), label)

@@ -118,7 +118,7 @@ class Task:
             if not is_event and entry is not None:
                 if entry.prediction is None:
                     continue
-                predicted[i], losses[i] = published_score(entry.prediction, joined.labels[i], self._spec)
+                predicted[i], losses[i] = published_score(entry.prediction, joined.labels[i], self.learner.model)
             rows.append(i)
         drifts = self.monitor.observe(
             [joined.labels[i] for i in rows], [predicted[i] for i in rows], [losses[i] for i in rows]

@@ -40,29 +40,50 @@ def ensure_topics(admin: TopicAdmin, settings: TopicSettings) -> Topics:
     """Create what is missing, and return what the service must know.
 
     Raises:
-        TopicMissingError: a topic is missing and `topics.create` is false, or predictions has fewer partitions than
-            events, so that the order in a partition could not be kept.
+        TopicMissingError: a topic is missing and `topics.create` is false, or predictions or labels have another
+            number of partitions than events.
     """
-    names = [settings.events, settings.predictions, settings.dead_letters, settings.alerts]
-    existing = admin.partitions(names)
-    missing = [name for name in names if name not in existing]
+    wanted = _wanted(settings)
+    existing = admin.partitions(list(wanted))
+    missing = [name for name in wanted if name not in existing]
     if missing and not settings.create:
         raise TopicMissingError(
             f"missing topics: {', '.join(missing)}; create them, or set topics.create to true to have it done"
         )
-    retention = {}
+    retention: dict[str, str] = {}
     if settings.retention_hours is not None:
         retention["retention.ms"] = str(int(settings.retention_hours * 3_600_000))
     events = existing.get(settings.events, settings.partitions)
     for name in missing:
-        config = dict(retention)
-        if name == settings.dead_letters:
-            config["max.message.bytes"] = str(_DEAD_LETTER_BYTES)
-        single = name in (settings.dead_letters, settings.alerts)
-        admin.create(name, 1 if single else events, settings.replication, config)
+        as_many, config = wanted[name]
+        admin.create(name, events if as_many else 1, settings.replication, retention | config)
+    _check_partitions(settings, existing, events)
+    return Topics(events, admin.largest_record_bytes(settings.dead_letters))
+
+
+def _wanted(settings: TopicSettings) -> dict[str, tuple[bool, dict[str, str]]]:
+    """Return of each topic whether it has as many partitions as the events (or one), and its own configuration."""
+    wanted: dict[str, tuple[bool, dict[str, str]]] = {
+        settings.events: (True, {}),
+        settings.predictions: (True, {}),
+        settings.dead_letters: (False, {"max.message.bytes": str(_DEAD_LETTER_BYTES)}),
+        settings.alerts: (False, {}),
+    }
+    if settings.labels is not None:
+        wanted[settings.labels] = (True, {})
+    if settings.expired is not None:
+        wanted[settings.expired] = (False, {})
+    return wanted
+
+
+def _check_partitions(settings: TopicSettings, existing: Mapping[str, int], events: int) -> None:
     if existing.get(settings.predictions, events) < events:
         raise TopicMissingError(
             f"topic {settings.predictions} has {existing[settings.predictions]} partitions, {settings.events} has "
             f"{events}; add partitions to {settings.predictions}: each prediction goes to the partition of its event"
         )
-    return Topics(events, admin.largest_record_bytes(settings.dead_letters))
+    if settings.labels is not None and existing.get(settings.labels, events) != events:
+        raise TopicMissingError(
+            f"topic {settings.labels} has {existing[settings.labels]} partitions and {settings.events} {events}; both "
+            "must have as many: a label goes to the partition of its event, by the same key"
+        )

@@ -126,6 +126,7 @@ def describe(task: Task) -> dict[str, Any]:
         "model_version": task.learner.model.version,
         "drifts": task.monitor.drifts,
         "dead_letters": task.dead_letters,
+        "labels_pending": task.labels.pending[0],
         "score": _finite(task.monitor.score.summary()),
         "rolling": _finite(task.monitor.score.summary(rolling=True)),
     }

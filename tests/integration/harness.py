@@ -154,13 +154,17 @@ class Service:
             "checkpoint": {"url": str(self.checkpoints)},
             "http": {"port": 0},
         }
-        for section, values in (settings or {}).items():
-            self.data[section] = self.data.get(section, {}) | values
         self.config = directory / f"{worker}.yaml"
+        self._directory, self._worker = directory, worker
+        self.set(settings or {})
+        self._process, self._starts, self.url = None, 0, ""
+
+    def set(self, settings):
+        """Change settings; the next start has them."""
+        for section, values in settings.items():
+            self.data[section] = self.data.get(section, {}) | values
         self.config.write_text(yaml.safe_dump(self.data))
         self.settings = settings_from(self.data)
-        self._directory, self._worker = directory, worker
-        self._process, self._starts, self.url = None, 0, ""
 
     # -- the process
 
@@ -252,6 +256,13 @@ class Service:
             return sum(offset or 0 for offset in offsets.values()) >= count
 
         wait_until(committed, f"{count} events committed", self.check)
+
+    def wait_learned(self, count):
+        """Wait until so many samples are learned in all."""
+        wait_until(
+            lambda: sum(each["model_version"] for each in self.status().values()) >= count,
+            f"{count} samples learned", self.check,
+        )  # fmt: skip
 
     def checkpoint_files(self):
         """Return the checkpoints of all partitions, newest first within each."""

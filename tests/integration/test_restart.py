@@ -36,9 +36,12 @@ def test_sigterm_in_the_middle_of_fifty_thousand_events(new_service):
     assert_same(list(map(essence, predictions)), service.offline(events))
 
 
-def test_sigkill_in_the_middle_of_fifty_thousand_events(new_service):
+@pytest.mark.parametrize("guarantee", ["exactly_once", "at_least_once"])
+def test_sigkill_in_the_middle_of_fifty_thousand_events(new_service, guarantee):
     checkpoint = {"every_events": 4_000}
-    service = new_service({"checkpoint": checkpoint, "kafka": {"session_timeout_ms": 3_000}})
+    service = new_service(
+        {"checkpoint": checkpoint, "kafka": {"session_timeout_ms": 3_000}, "delivery": {"guarantee": guarantee}}
+    )
     events = generated(COUNT, seed=1)
     service.start()
     service.produce(events[:HALF])
@@ -57,6 +60,8 @@ def test_sigkill_in_the_middle_of_fifty_thousand_events(new_service):
         twin = first.setdefault(prediction["source"]["offset"], prediction)
         assert prediction == twin  # a duplicate says what was said before, to the bit
     assert_same(list(first), list(range(COUNT)))
+    if guarantee == "exactly_once":
+        assert len(published) == COUNT
     assert_same(list(map(essence, first.values())), service.offline(events))
     assert version == COUNT
 
