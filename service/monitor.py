@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nnstream.drift.plain import from_plain, to_plain
 from nnstream.model import Task
 from nnstream.prequential import Prequential
 
@@ -82,14 +83,20 @@ class Monitor:
     def describe(self) -> dict[str, Any]:
         """Return what `state` does not hold, as JSON-ready data."""
         errors = {"total": self._total, "count": self._count}
-        return {"score": self.score.describe(), "drifts": self.drifts, "errors": errors}
+        return {
+            "score": self.score.describe(),
+            "drifts": self.drifts,
+            "errors": errors,
+            "detector": to_plain(self._adwin),
+        }
 
     def state(self) -> dict[str, npt.NDArray[np.generic]]:
-        """Return the arrays of the rolling scores; the detector begins anew after a restart."""
+        """Return the arrays of the rolling scores; the rest is in `describe`."""
         return self.score.state()
 
     def restore(self, description: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         """Take over what `describe` and `state` gave."""
         self.score.restore(description["score"], arrays)
         self.drifts = description["drifts"]
+        self._adwin = from_plain(description["detector"])
         self._total, self._count = description["errors"]["total"], description["errors"]["count"]

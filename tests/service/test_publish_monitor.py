@@ -237,14 +237,21 @@ def test_unlabelled_events_are_not_scored():
     assert score.summary()["accuracy"] == 1.0
 
 
+@pytest.mark.parametrize("cut", [0, 1, 130, 290, 299])
 @pytest.mark.parametrize("task", ["classification", "regression"])
-def test_a_monitor_goes_on_from_what_it_described(task):
+def test_a_monitor_goes_on_from_what_it_described(task, cut):
     rng = np.random.default_rng(2)
-    labels, losses = rng.integers(0, 3, 300).tolist(), rng.random(300).tolist()
-    whole, first, second = (Monitor(task, 40, 0.002) for _ in range(3))
-    whole.observe(labels, labels[::-1], losses)
-    first.observe(labels[:130], labels[::-1][:130], losses[:130])
-    second.restore(json.loads(json.dumps(first.describe())), first.state())
-    second.observe(labels[130:], labels[::-1][130:], losses[130:])
+    labels, losses = rng.integers(0, 3, 300).tolist(), (rng.random(300) + (np.arange(300) > 140)).tolist()
+    predictions = [label + round(loss) for label, loss in zip(labels, losses, strict=True)]
+    whole, first, second = (Monitor(task, 40, 0.3) for _ in range(3))
+    found = whole.observe(labels, predictions, losses)
+    assert [drift.index > 140 for drift in found] == [True]
+    before = first.observe(labels[:cut], predictions[:cut], losses[:cut])
+    second.restore(json.loads(json.dumps(first.describe(), allow_nan=False)), first.state())
+    after = second.observe(labels[cut:], predictions[cut:], losses[cut:])
+    again = [(drift.index + cut, drift.before, drift.after) for drift in after]
+    assert [(drift.index, drift.before, drift.after) for drift in before] + again == [
+        (drift.index, drift.before, drift.after) for drift in found
+    ]
     assert second.describe() == whole.describe()
     assert second.score.summary(rolling=True) == whole.score.summary(rolling=True)
