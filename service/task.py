@@ -1,6 +1,6 @@
 """All stages of one input partition, in order, on one screen. Nothing here knows which worker runs it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -11,7 +11,7 @@ from service.learner import Learner
 from service.monitor import Drift, Monitor
 from service.positions import Position
 from service.publish import Publisher
-from service.records import Partition, Record, Refused
+from service.records import Outgoing, Partition, Record, Refused
 from service.recovery import Checkpoints
 from service.settings import Settings
 from service.source import LogRange
@@ -31,6 +31,7 @@ class Task:
         checkpoints: of this partition.
         metrics: of this partition.
         largest_dead_letter_bytes: larger dead letters are cut.
+        published: told of what each batch published.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Task:
         checkpoints: Checkpoints,
         metrics: PartitionMetrics,
         largest_dead_letter_bytes: int = 1_000_000,
+        published: Callable[[Sequence[Outgoing]], None] = lambda _: None,
     ) -> None:
         self.partition = partition
         self.metrics = metrics
@@ -54,7 +56,7 @@ class Task:
         self.live_from = 0
         self._settings, self._spec = settings, spec
         self._largest_dead_letter = largest_dead_letter_bytes
-        self._publisher, self._checkpoints = publisher, checkpoints
+        self._publisher, self._checkpoints, self._published = publisher, checkpoints, published
         self._named: int | None = None
 
     @staticmethod
@@ -101,6 +103,7 @@ class Task:
                         publish.alert(self._alert(drift, record, ts), topics.alerts, publish.stamp(ts, record))
                     )
                 self._publisher.send(out)
+                self._published(out)
             self.dead_letters += len(refused)
             self.metrics.drift(self.monitor.signal, len(drifts))
         self.metrics.batch(records, refused, outcome, self.monitor, live=live)
