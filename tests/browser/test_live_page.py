@@ -96,12 +96,13 @@ def test_the_numbers_are_those_of_metrics(service, new_page):
 
 def test_predictions_and_dead_letters_are_the_published_ones(service, new_page):
     page = live(new_page(service.url))
-    ends = {kind: service.kafka.end_offsets(service.topics[kind])[0] for kind in ("predictions", "dead_letters")}
-    newest = service.predictions(ends["predictions"])[0][-1]
+    found = Metrics(service)
+    newest = service.predictions(int(found("nnstream_predictions_total")))[0][-1]
     first = page.locator("#predictions tbody tr").first.locator("td").all_inner_texts()
     assert first[0] == newest["id"]
     assert (first[1], first[3]) == (f"{newest['prediction']}", f"{newest['label']}")
-    letters = service.kafka.read(service.topics["dead_letters"], ends["dead_letters"])[0]
+    buried = int(sum(found.all("nnstream_dead_letters_total")))
+    letters = service.kafka.read(service.topics["dead_letters"], buried)[0]
     reasons = [json.loads(letter.headers[-1][1])["reason"] for letter in letters]
     assert page.locator("#letters .why").all_inner_texts() == reasons[:-7:-1]
     cells = page.locator(".confusion td:not(.recall)").all_inner_texts()
@@ -154,12 +155,12 @@ def test_a_drift_draws_its_mark(service, new_page):
     drift_at = service.kafka.end_offsets(service.topics["events"])[0]
     service.produce(sine(1, AFTER))
     expect(page.locator("#loss-chart .mark").nth(known)).to_be_attached()
-    alerts = [json.loads(r.value) for r in service.kafka.read(service.topics["alerts"], known + 1)[0]]
+    counted = int(sum(Metrics(service).all("nnstream_drift_alerts_total")))
+    alerts = [json.loads(record.value) for record in service.kafka.read(service.topics["alerts"], counted)[0]]
     marked = [int(mark.get_attribute("data-offset")) for mark in page.locator("#loss-chart .mark").all()]
     assert set(marked) <= {alert["source"]["offset"] for alert in alerts}
     assert any(drift_at <= offset < drift_at + 500 for offset in marked), (drift_at, marked)
-    counted = sum(Metrics(service).all("nnstream_drift_alerts_total"))
-    expect(page.locator("#tile-alerts")).to_have_text(f"{counted:.0f}")
+    expect(page.locator("#tile-alerts")).to_have_text(f"{counted}")
     assert page.console.problems == []
 
 

@@ -66,7 +66,9 @@ def filled_log(count, partitions=(P0,)):
 class Rig:
     """A worker on fakes; `again` is the worker that comes after a crash, with what a crash leaves."""
 
-    def __init__(self, log, settings=None, store=None, journal=None, clock=None, identity=None, published=None, **source):
+    def __init__(
+        self, log, settings=None, store=None, journal=None, clock=None, identity=None, published=None, **source
+    ):
         self.settings = settings or make_settings()
         self.journal = [] if journal is None else journal
         self.log, self.store = log, store or MemoryStore(self.journal)

@@ -16,6 +16,13 @@ export function condition({ hello, now }, silent) {
       banner: `No bootstrap server takes a connection (${hello.servers}). Events wait in Kafka; nothing is lost. Check that the brokers run and that kafka.bootstrap_servers is right.`,
     };
   }
+  if (now.state === "reconnecting") {
+    return {
+      kind: "bad",
+      text: "Reconnecting",
+      banner: `The connection to Kafka (${hello.servers}) was lost. The service makes a new one and goes on from the last commit; the log says why.`,
+    };
+  }
   if (now.state === "stopped") return { kind: "bad", text: "Stopped", banner: "The service has stopped." };
   if (now.state !== "running") return { kind: "wait", text: "Starting", banner: "" };
   if (!now.owned.length) return { kind: "wait", text: "Waiting for partitions", banner: "" };
