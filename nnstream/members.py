@@ -46,6 +46,11 @@ class Member:
     follows: bool = False
     plastic: bool = False
 
+    @property
+    def title(self) -> str:
+        """Return a name for people and metrics, such as `adagrad-0.1-32-columns+bins`."""
+        return f"{self.optimizer}-{self.rate:g}-{self.hidden}-{self.sees}"
+
 
 CLASSIFIERS = (
     Member("columns+bins", "adagrad", 0.1, 32, 1000, 1, 0.9, plastic=True),

@@ -94,6 +94,17 @@ class Model:
         ensemble.resize(self.encoder.width, len(self.encoder.number_columns), *self.output_shape)
         return ensemble
 
+    def member_weights(self) -> dict[str, float]:
+        """Return the share of each network in the mixture, by its title; empty where one network learns alone.
+
+        In a regression, `no-change` (repeating the last label) has a share too.
+        """
+        if not isinstance(self.learner, Ensemble):
+            return {}
+        titles = [member.title for member in self.learner.members]
+        shares = dict(zip(titles, self.learner.weights.tolist(), strict=True))
+        return shares | {"no-change": 1 - sum(shares.values())} if self._is_regression else shares
+
     def fit_learner(self) -> None:
         """Widen the learner to what the encoder and the classes have become."""
         self.learner.resize(self.encoder.width, len(self.encoder.number_columns), *self.output_shape)

@@ -80,6 +80,7 @@ def run_demo(events: int | None, *, stay: bool, console: Console, port: int) -> 
     wanted = events if events is not None else real_size + _DRIFTING_EVENTS
     plan = [(_REAL, min(wanted, real_size)), (_DRIFTING, max(0, wanted - real_size))]
     phases: list[Phase] = []
+    port = port or _free_port()  # one for all streams: a page that is open goes on
     console.print("starting a broker and the service; the first time the network is compiled (some 20 seconds)")
     try:
         with EmbeddedBroker() as broker, tempfile.TemporaryDirectory(prefix="nnstream-demo-") as directory:
@@ -107,7 +108,7 @@ def _settings(name: str, bootstrap_servers: str, directory: Path, port: int) -> 
             },
             "delivery": {"guarantee": "at_least_once"},  # the embedded broker's transactions are not sound
             "checkpoint": {"url": str(directory / "checkpoints")},
-            "http": {"port": port or _free_port()},
+            "http": {"port": port},
             "log": {"level": "info"},
         }
     )
@@ -126,7 +127,7 @@ def _run_phase(phase: Phase, directory: Path, console: Console, *, stay: bool, f
     with _service(phase, directory) as process:
         _wait_until_ready(phase, process, directory)
         console.print(f"[bold]{phase.name}[/]: {find_dataset(phase.name).about}", highlight=False)
-        console.print(f"open {phase.url}/docs  {phase.url}/metrics  {phase.url}/status", soft_wrap=True)
+        console.print(f"open [bold]{phase.url}[/] to watch it live (also {phase.url}/docs)", soft_wrap=True)
         producer = threading.Thread(target=_produce, args=(phase, None if fast else _RATE), daemon=True)
         producer.start()
         _watch(phase, process, directory, console)

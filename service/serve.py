@@ -6,8 +6,11 @@ from types import FrameType
 import structlog
 
 from service.logs import set_up_logs
+from service.probe import broker_probe
 from service.settings import Settings
 from service.web.app import create_app
+from service.web.live import Live
+from service.web.recent import Recent
 from service.web.server import HttpServer
 from service.wiring import build_worker
 
@@ -17,7 +20,8 @@ log = structlog.get_logger()
 def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; then finish the batch, commit, checkpoint and leave the group."""
     set_up_logs(settings.log)
-    worker = build_worker(settings)
+    recent = Recent(settings.topics, settings.model.task, settings.monitor.window)
+    worker = build_worker(settings, recent.add if settings.http.enabled else lambda _: None)
 
     def stop(number: int, frame: FrameType | None) -> None:
         del frame
@@ -29,7 +33,9 @@ def serve(settings: Settings) -> None:
     if not settings.http.enabled:
         worker.run()
         return
-    with HttpServer(create_app(worker, settings.http), settings.http.host, settings.http.port) as server:
+    live = Live(worker, settings, recent, broker_reachable=broker_probe(settings.kafka.bootstrap_servers))
+    app = create_app(worker, settings.http, live)
+    with HttpServer(app, settings.http.host, settings.http.port) as server, live:
         log.info("listening", url=f"http://{settings.http.host}:{server.port}")
         worker.run()
     log.info("stopped")

@@ -1,6 +1,6 @@
 """All stages of one input partition, in order, on one screen. Nothing here knows which worker runs it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
@@ -38,6 +38,7 @@ class Task:
         checkpoints: of this partition.
         metrics: of this partition.
         largest_dead_letter_bytes: larger dead letters are cut.
+        published: told of what each batch published.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Task:
         checkpoints: Checkpoints,
         metrics: PartitionMetrics,
         largest_dead_letter_bytes: int = 1_000_000,
+        published: Callable[[Sequence[Outgoing]], None] = lambda _: None,
     ) -> None:
         self.partition = partition
         self.metrics = metrics
@@ -61,7 +63,7 @@ class Task:
         self.dead_letters = 0
         self._settings, self._spec = settings, spec
         self._largest_dead_letter = largest_dead_letter_bytes
-        self._publisher, self._checkpoints = publisher, checkpoints
+        self._publisher, self._checkpoints, self._published = publisher, checkpoints, published
         self._named: int | None = None
         self._offsets: dict[int, int] = {}  # event offsets of the newest checkpoints, by their names
 
@@ -143,6 +145,7 @@ class Task:
             record, ts = joined.records[i], joined.timestamps[i]
             out.append(publish.alert(self._alert(drift, record, ts), topics.alerts, publish.stamp(ts, record)))
         self._publisher.send(out)
+        self._published(out)
         self.dead_letters += len(refused)
 
     def _alert(self, drift: Drift, record: Record, ts: int) -> dict[str, object]:

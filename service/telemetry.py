@@ -12,6 +12,7 @@ from enum import StrEnum
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 from nnstream import __version__
+from nnstream.model import Model
 from nnstream.outcome import Outcome
 from service.intake import Batch
 from service.labels import Joined
@@ -69,6 +70,9 @@ class Telemetry:
         self.score = Gauge(
             "nnstream_score", "Rolling accuracy or mean absolute error.", (*own, "metric", "of"), registry=r
         )
+        self.weight = Gauge(
+            "nnstream_member_weight", "Share of each network in the ensemble's mixture.", (*own, "member"), registry=r
+        )
         self.version = Gauge("nnstream_model_version", "Samples the model has learned.", own, registry=r)
         self.lag = Gauge("nnstream_consumer_lag_events", "Events not yet taken in.", own, registry=r)
         self.batch_events = Histogram("nnstream_batch_events", "Events in a batch.", own, registry=r, buckets=_BATCH)
@@ -100,6 +104,9 @@ class Telemetry:
             ("model",), registry=r, buckets=_SECONDS,
         )  # fmt: skip
         self.assigned = Gauge("nnstream_assigned_partitions", "Partitions this worker owns.", ("model",), registry=r)
+        self.broker_reachable = Gauge(
+            "nnstream_broker_reachable", "Whether any bootstrap server takes a connection.", ("model",), registry=r
+        )
         Info("nnstream_build", "What is running.", registry=r).info({"version": __version__})
 
     def restarted(self) -> None:
@@ -168,9 +175,11 @@ class PartitionMetrics:
         """Count drift alerts."""
         self._all.drifts.labels(*self._labels, signal).inc(count)
 
-    def progress(self, version: int, lag: int | None) -> None:
-        """Note how many samples the model has learned, and how many events wait."""
-        self._all.version.labels(*self._labels).set(version)
+    def progress(self, model: Model, lag: int | None) -> None:
+        """Note how far the model is, whom its mixture listens to, and how many events wait."""
+        self._all.version.labels(*self._labels).set(model.version)
+        for member, weight in model.member_weights().items():
+            self._all.weight.labels(*self._labels, member).set(weight)
         if lag is not None:
             self._all.lag.labels(*self._labels).set(lag)
 

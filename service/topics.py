@@ -84,6 +84,6 @@ def _check_partitions(settings: TopicSettings, existing: Mapping[str, int], even
         )
     if settings.labels is not None and existing.get(settings.labels, events) != events:
         raise TopicMissingError(
-            f"topic {settings.labels} has {existing[settings.labels]} partitions and {settings.events} {events}; both "
-            "must have as many: a label goes to the partition of its event, by the same key"
+            f"topic {settings.labels} has {existing[settings.labels]} partitions, {settings.events} has {events}; "
+            "both must have as many: a label goes to the partition of its event, by the same key"
         )

@@ -1,6 +1,7 @@
 """The only place where concrete classes meet: settings in, a worker out."""
 
 import uuid
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,7 +19,7 @@ from service.adapters.kafka_python.source import KafkaPythonSource
 from service.adapters.kafka_python.topics import KafkaPythonTopics
 from service.connection import Connection
 from service.errors import TransactionsMissingError
-from service.records import Partition
+from service.records import Outgoing, Partition
 from service.recovery import Checkpoints
 from service.settings import ModelSettings, OptimizerSettings, Settings
 from service.task import Task
@@ -100,8 +101,13 @@ def new_publisher(settings: Settings, identity: str) -> KafkaPythonPublisher:
     return KafkaPythonPublisher(settings.kafka)
 
 
-def build_worker(settings: Settings) -> Worker:
-    """Return a worker that is ready to run; topics that are missing have been created."""
+def build_worker(settings: Settings, published: Callable[[Sequence[Outgoing]], None] = lambda _: None) -> Worker:
+    """Return a worker that is ready to run; topics that are missing have been created.
+
+    Args:
+        settings: of the service.
+        published: told of what each batch published.
+    """
     spec = model_spec(settings.model)
     telemetry = Telemetry(settings.model.name)
     topics = prepare_topics(settings)
@@ -122,7 +128,7 @@ def build_worker(settings: Settings) -> Worker:
         return Task(
             partition, settings, spec, publisher=connection.publisher,
             checkpoints=Checkpoints(partition, settings.checkpoint, connection.store, background, metrics),
-            metrics=metrics, largest_dead_letter_bytes=topics.largest_dead_letter_bytes,
+            metrics=metrics, largest_dead_letter_bytes=topics.largest_dead_letter_bytes, published=published,
         )  # fmt: skip
 
     return Worker(settings, connect=connect, new_task=new_task, telemetry=telemetry)

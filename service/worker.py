@@ -176,7 +176,7 @@ class Worker:
         for partition, task in self.tasks.items():
             if partition not in leaving:
                 task.lag = self._source.lag(partition)
-                task.metrics.progress(task.learner.model.version, task.lag)
+                task.metrics.progress(task.learner.model, task.lag)
         return True
 
     def _position(self, task: Task, leaves: bool) -> Position | None:

@@ -1,1 +1,1 @@
-"""HTTP: health, readiness, metrics, status, predictions."""
+"""HTTP: health, readiness, metrics, status, predictions, the live page."""

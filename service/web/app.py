@@ -1,5 +1,6 @@
 """The HTTP interface of a worker; its OpenAPI description is at /docs.
 
+GET /           the live page, for people
 GET /healthz    the loop is running
 GET /readyz     partitions are assigned, replayed and caught up enough to serve
 GET /metrics    for Prometheus
@@ -23,6 +24,8 @@ from nnstream.schema import category_text
 from service.events import FeatureValue, ModelVersion
 from service.settings import HttpSettings
 from service.task import Task
+from service.web.live import Live
+from service.web.page import add_page
 from service.worker import Worker
 
 
@@ -52,9 +55,12 @@ class Refusal(BaseModel):
     detail: str
 
 
-def create_app(worker: Worker, settings: HttpSettings) -> FastAPI:
-    """Return the application that answers for `worker`."""
+def create_app(worker: Worker, settings: HttpSettings, live: Live | None = None) -> FastAPI:
+    """Return the application that answers for `worker`; with a read model it has the live page too."""
     app = FastAPI(title="nnstream", version=__version__, description=__doc__)
+
+    if live is not None:
+        add_page(app, live)
 
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> JSONResponse:

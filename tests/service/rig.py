@@ -66,13 +66,16 @@ def filled_log(count, partitions=(P0,)):
 class Rig:
     """A worker on fakes; `again` is the worker that comes after a crash, with what a crash leaves."""
 
-    def __init__(self, log, settings=None, store=None, journal=None, clock=None, identity=None, **source):
+    def __init__(
+        self, log, settings=None, store=None, journal=None, clock=None, identity=None, published=None, **source
+    ):
         self.settings = settings or make_settings()
         self.journal = [] if journal is None else journal
         self.log, self.store = log, store or MemoryStore(self.journal)
         self.source = MemorySource(log, journal=self.journal, **source)
         self.publisher = MemoryPublisher(self.journal, identity)
         self.clock = clock or FakeClock()
+        self.published_to = published or (lambda _: None)
         self.telemetry = Telemetry(self.settings.model.name)
         self.spec = model_spec(self.settings.model)
         self.worker = Worker(
@@ -103,7 +106,7 @@ class Rig:
         )
         return Task(
             partition, self.settings, self.spec, publisher=connection.publisher, checkpoints=checkpoints,
-            metrics=metrics,
+            metrics=metrics, published=self.published_to,
         )  # fmt: skip
 
     def run(self):
