@@ -46,6 +46,9 @@ class CheckpointStore(Protocol):
     def delete(self, partition: Partition, offset: int) -> None:
         """Remove a checkpoint."""
 
+    def close(self) -> None:
+        """Drop whatever connection it has."""
+
 
 @dataclass(frozen=True)
 class State:

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from service.checkpoint_cli import checkpoint_app
 from service.errors import DataError, ServiceError, SettingsError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Start here:  nnstream demo",
 )
+app.add_typer(checkpoint_app, name="checkpoint")
 err = Console(stderr=True)
 
 

@@ -26,11 +26,12 @@ class Connection:
     def close(self) -> None:
         """Leave the group in good order, handing over what is owned; then drop the rest."""
         with ExitStack() as closing:
+            closing.callback(self.store.close)
             closing.callback(self.publisher.close)
             closing.callback(self.source.close)
 
     def abandon(self) -> None:
         """Drop everything after a failure, which must not be hidden by what fails now."""
-        for each in (self.publisher, self.source):
+        for each in (self.publisher, self.source, self.store):
             with suppress(ServiceError):
                 each.close()

@@ -166,10 +166,11 @@ class Checkpoints:
 
     @property
     def _advice(self) -> str:
+        place = self._settings.url or "the topic topics.checkpoints"
         return (
             "Learning from the wrong place would give wrong predictions without a sign of it. Make the checkpoints "
-            f"and the log reachable again (checkpoint.url is {self._settings.url}; `nnstream checkpoint verify` says "
-            "what is there), or start the model anew with another model.name and another kafka.group_id."
+            f"(checkpoint.url: {place}) and the log reachable again; see `nnstream checkpoint verify`. Or start the "
+            "model anew, with another model.name and another kafka.group_id."
         )
 
 

@@ -114,6 +114,8 @@ class TopicSettings(_Section):
     """Events whose label is waited for no longer; null publishes none of them."""
     dead_letters: str = "dead-letters"
     """Events that could not be used, with the reason."""
+    checkpoints: str = "checkpoints"
+    """The model's state, where `checkpoint.url` names no other place; several models and groups may share it."""
     alerts: str = "alerts"
     """Drift alerts."""
     create: bool = True
@@ -190,8 +192,9 @@ class LabelSettings(_Section):
 class CheckpointSettings(_Section):
     """Where the model survives a restart."""
 
-    url: str = "checkpoints"
-    """A directory, or any fsspec URL (`s3://bucket/path`, …) that all workers of the group can reach."""
+    url: str | None = None
+    """A directory, or any fsspec URL (`s3://bucket/path`, …) that all workers of the group can reach. null: the topic
+    `topics.checkpoints`."""
     every_events: Positive = 100_000
     """Events between checkpoints of a partition."""
     every_seconds: Annotated[float, Field(gt=0)] = 30.0

@@ -387,6 +387,10 @@ class MemoryStore(_Fake):
         self._called("delete", partition, offset)
         self.data.pop((partition, offset), None)
 
+    def close(self) -> None:
+        """Drop the connection."""
+        self._called("close_store")
+
 
 def _nothing() -> None:
     """Do nothing."""

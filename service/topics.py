@@ -10,6 +10,15 @@ from service.settings import TopicSettings
 _DEAD_LETTER_BYTES = 64 * 2**20  # a bad event must fit whatever its size
 
 
+_CHECKPOINTS = {
+    "cleanup.policy": "compact,delete",  # `delete` only allows to cut off what is not needed: nothing is too old
+    "retention.ms": "-1",
+    "retention.bytes": "-1",
+    "segment.bytes": str(64 * 2**20),
+    "min.cleanable.dirty.ratio": "0.1",
+}
+
+
 class TopicAdmin(Protocol):
     """What it takes to look topics up and create them."""
 
@@ -36,14 +45,21 @@ class Topics:
     largest_dead_letter_bytes: int
 
 
-def ensure_topics(admin: TopicAdmin, settings: TopicSettings) -> Topics:
+def ensure_topics(admin: TopicAdmin, settings: TopicSettings, *, with_checkpoints: bool) -> Topics:
     """Create what is missing, and return what the service must know.
+
+    Args:
+        admin: of the cluster.
+        settings: names and sizes.
+        with_checkpoints: whether checkpoints lie in a topic.
 
     Raises:
         TopicMissingError: a topic is missing and `topics.create` is false, or predictions or labels have another
             number of partitions than events.
     """
     wanted = _wanted(settings)
+    if with_checkpoints:
+        wanted[settings.checkpoints] = (True, _CHECKPOINTS)
     existing = admin.partitions(list(wanted))
     missing = [name for name in wanted if name not in existing]
     if missing and not settings.create:
@@ -81,6 +97,11 @@ def _check_partitions(settings: TopicSettings, existing: Mapping[str, int], even
         raise TopicMissingError(
             f"topic {settings.predictions} has {existing[settings.predictions]} partitions, {settings.events} has "
             f"{events}; add partitions to {settings.predictions}: each prediction goes to the partition of its event"
+        )
+    if existing.get(settings.checkpoints, events) < events:
+        raise TopicMissingError(
+            f"topic {settings.checkpoints} has {existing[settings.checkpoints]} partitions, {settings.events} has "
+            f"{events}; add partitions to {settings.checkpoints}, or set checkpoint.url to keep checkpoints elsewhere"
         )
     if settings.labels is not None and existing.get(settings.labels, events) != events:
         raise TopicMissingError(

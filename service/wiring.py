@@ -16,7 +16,9 @@ from nnstream.spec import NetworkSpec
 from service.adapters.fsspec_store import FsspecStore
 from service.adapters.kafka_python.publisher import KafkaPythonPublisher, KafkaPythonTransactions
 from service.adapters.kafka_python.source import KafkaPythonSource
+from service.adapters.kafka_python.store import KafkaTopicStore
 from service.adapters.kafka_python.topics import KafkaPythonTopics
+from service.checkpoint import CheckpointStore
 from service.connection import Connection
 from service.errors import TransactionsMissingError
 from service.records import Outgoing, Partition
@@ -83,7 +85,7 @@ def prepare_topics(settings: Settings) -> Topics:
     """Create missing topics; return what the service must know of them."""
     admin = KafkaPythonTopics(settings.kafka)
     try:
-        return ensure_topics(admin, settings.topics)
+        return ensure_topics(admin, settings.topics, with_checkpoints=settings.checkpoint.url is None)
     finally:
         admin.close()
 
@@ -99,6 +101,13 @@ def new_publisher(settings: Settings, identity: str) -> KafkaPythonPublisher:
                 raise
             log.warning("delivering at least once", reason=str(error))
     return KafkaPythonPublisher(settings.kafka)
+
+
+def new_store(settings: Settings) -> CheckpointStore:
+    """Return where checkpoints lie."""
+    if settings.checkpoint.url is not None:
+        return FsspecStore(settings.checkpoint.url, settings.model.name)
+    return KafkaTopicStore(settings.kafka, settings.topics.checkpoints, settings.model.name)
 
 
 def build_worker(settings: Settings, published: Callable[[Sequence[Outgoing]], None] = lambda _: None) -> Worker:
@@ -121,7 +130,7 @@ def build_worker(settings: Settings, published: Callable[[Sequence[Outgoing]], N
             undo.callback(publisher.close)
             source = KafkaPythonSource(kafka)
             undo.pop_all()
-        return Connection(source, publisher, FsspecStore(settings.checkpoint.url, settings.model.name))
+        return Connection(source, publisher, new_store(settings))
 
     def new_task(partition: Partition, connection: Connection) -> Task:
         metrics = telemetry.partition(partition)

@@ -32,7 +32,7 @@ STAGE_USERS = {
     "learner": {"task"},
     "monitor": {"task", "telemetry"},
     "publish": {"task", "connection"},
-    "checkpoint": {"task", "recovery", "connection"},
+    "checkpoint": {"task", "recovery", "connection", "wiring", "checkpoint_admin"},
 }
 CLIENTS = {"kafka", "fsspec", "confluent_kafka"}
 
@@ -100,7 +100,9 @@ def test_stages_are_used_where_they_belong(stage):
 
 
 def test_only_where_things_are_put_together_adapters_are_known():
-    assert {name for name, found in SERVICE.items() if "adapters" in found} <= {"wiring", "cli", "demo", "adapters"}
+    assert {name for name, found in SERVICE.items() if "adapters" in found} <= {
+        "wiring", "cli", "demo", "adapters", "checkpoint_admin",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["testing", "cli", "demo", "embedded"])
