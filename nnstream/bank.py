@@ -18,6 +18,7 @@ from nnstream.activations import Activation
 from nnstream.errors import SpecError
 from nnstream.initializers import draw
 from nnstream.kernels import layout as at
+from nnstream.kernels.explain import SCRATCH_ROWS, explain_network
 from nnstream.kernels.step import _step, predict_then_learn
 from nnstream.losses import Loss
 from nnstream.spec import NetworkSpec
@@ -87,6 +88,7 @@ class Bank:
         self._outputs_of_one = np.zeros((len(self.specs), 1, self.specs[0].outputs), np.float32)
         self._losses_of_one = np.zeros((len(self.specs), 1), np.float32)
         self._scratch = np.empty((4, max(sum(spec.sizes[1:]) for spec in self.specs)), np.float32)
+        self._path = np.empty((SCRATCH_ROWS, sum(self.specs[0].sizes[1:])), np.float32)
 
     def span(self, m: int) -> slice:
         """Return where the parameters of network `m` lie in `params`."""
@@ -165,6 +167,30 @@ class Bank:
         probe = self.with_batch_size(n + 1)
         probe.grad, probe.clocks = np.zeros_like(self.grad), np.zeros_like(self.clocks)
         return probe.predict_then_learn(X, Y, np.ones(n, np.bool_), np.zeros(n, np.float32))[1]
+
+    def explain(self, X: Array, target: int, steps: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Return what the score of each row owes to each input, of the first network.
+
+        Args:
+            X: float32 (n, inputs).
+            target: index of the class to explain; -1 takes the most probable one of each row.
+            steps: of the integral from 0 to the row; 0 is gradient x input.
+
+        Returns:
+            Contributions, float32 (n, inputs); and float32 (n, 3): the score at 0 (NaN for gradient x input), the
+            score of the row, the index of the class explained.
+
+        Raises:
+            SpecError: `X` has another shape, or there is no such class.
+        """
+        spec = self.specs[0]
+        X = self._checked("X", X, (len(X), spec.inputs))
+        if not -1 <= target < max(spec.outputs, 2) or steps < 0:
+            raise SpecError(f"there is no class {target} to explain in {steps} steps; outputs: {spec.outputs}")
+        contributions, ends = np.empty_like(X), np.empty((len(X), 3), np.float32)
+        layers = self._layers[: len(spec.sizes) - 1]
+        explain_network(X, layers, self.params, target, steps, self._path, contributions, ends)
+        return contributions, ends
 
     def with_batch_size(self, batch_size: int) -> "Bank":
         """Return the same networks, by the same arrays, with mini-batches of another size.

@@ -1,7 +1,7 @@
 """A block of encoded events, as a learner takes it."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -45,3 +45,19 @@ class Block:
     def unlabelled(self) -> "Block":
         """Return the same events as if no label were known."""
         return replace(self, known=np.zeros(len(self), np.bool_))
+
+
+class Attribution(NamedTuple):
+    """What one prediction of a learner owes to each column of its row.
+
+    Attributes:
+        contributions: float32 (columns,).
+        output: the score that is explained.
+        baseline: the score of a row of zeros; NaN where the method knows none.
+        target: index of the class that is explained.
+    """
+
+    contributions: Array
+    output: float
+    baseline: float
+    target: int

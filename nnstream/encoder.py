@@ -67,6 +67,7 @@ class Encoder:
         self._features: dict[str, Feature] = {}
         self._number_columns = np.zeros(0, np.int64)
         self._statistics = {name: np.zeros(0, np.float64) for name in _STATISTICS}
+        self._owners = np.zeros(0, np.int64)
         self._relayout()
         for name, spec in (self.schema or {}).items():
             self._add(name, spec)
@@ -75,6 +76,23 @@ class Encoder:
     def number_columns(self) -> npt.NDArray[np.int64]:
         """Return int64 (numbers,): the column that holds each number standardised."""
         return self._number_columns
+
+    @property
+    def features(self) -> Mapping[str, Feature]:
+        """Return the features met so far by name, and where they lie in the encoded row."""
+        return self._features
+
+    @property
+    def column_owners(self) -> npt.NDArray[np.int64]:
+        """Return int64 (width,): for each column the place of its feature in `features`."""
+        if len(self._owners) != self.width:
+            self._owners = np.zeros(self.width, np.int64)
+            for place, feature in enumerate(self._features.values()):
+                first, size = feature.first_number, max(feature.spec.size, 1)
+                if first >= 0:
+                    self._owners[self._number_columns[first : first + size]] = place
+                self._owners[[*feature.columns.values(), *feature.bucket_columns]] = place
+        return self._owners
 
     @property
     def column_names(self) -> list[str]:

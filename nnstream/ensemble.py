@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from nnstream.basis import Basis, Shape
-from nnstream.block import Block
+from nnstream.block import Attribution, Block
 from nnstream.kernels import losses as codes
 from nnstream.kernels import sparse as at
 from nnstream.kernels.basis import remember
+from nnstream.kernels.explain_mixture import carry_back, class_gradients, class_outputs, number_gradients, walk_path
 from nnstream.kernels.mixture import mix_classes, mix_numbers
 from nnstream.kernels.sparse import KEEP_EVERY, walk
 from nnstream.members import (
@@ -160,7 +161,7 @@ class Ensemble:
 
     def _walk(self, block: Block) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         n, k = len(block), self._outputs
-        columns, values = self._basis.entries(self._lags(block), block.X, block.numbers, block.number_columns)
+        columns, values = self._entries(block)
         remember(
             columns, values, block.y, block.known, self._learned, self._past_columns, self._past_values, self._past_y
         )
@@ -175,6 +176,54 @@ class Ensemble:
             self._past_values, self._past_y, self._learned, self._params, self._slots, self._powers, scratch, scores,
         )  # fmt: skip
         return self._mix(scores, block)
+
+    def explain(self, block: Block, target: int, steps: int) -> Attribution:
+        """Return what the prediction of the block's one row owes to each of its columns; see `nnstream.explain`.
+
+        The labels before the event and the trust in each member are no features: they stay as they are on the path.
+        """
+        columns, values = self._entries(block.unlabelled())
+        lags, nodes, members = self._shape.lags, steps + 1, len(self._mixing[0])
+        units = max(self._outputs, *(member.hidden for member in self.members))
+        path = np.empty((2, len(self.members), units), np.float32)
+        scores = np.empty((members, nodes, self._outputs), np.float32)
+        if self.regression:
+            scores[-1, :, 0] = values[0, 0]
+        walk_path(self._table, columns[0], values[0], lags, self._params, path, scores)
+        output, target = self._explained(scores, target)
+        middle = np.ascontiguousarray((scores[:, :-1] + scores[:, 1:]) / 2 if steps else scores)
+        gradients = np.empty_like(middle)
+        scratch = np.empty((members + 6, max(units, members * self._outputs, 3)), np.float32)
+        if self.regression:
+            number_gradients(middle, self._state, self._mixing, scratch, gradients)
+        else:
+            class_gradients(middle, self._state, self._mixing, target, scratch, gradients)
+        found = np.empty(columns.shape[1], np.float32)
+        carry_back(
+            self._table, columns[0], values[0], lags, self._params, path, scores, output, gradients, scratch, found
+        )
+        first_bin = lags + self._shape.columns
+        contributions = found[lags:first_bin]
+        binned = block.number_columns[: self._shape.numbers]
+        contributions[binned] += found[first_bin::2] + found[first_bin + 1 :: 2]
+        return Attribution(contributions, float(output[-1]), float(output[0]) if steps else float("nan"), target)
+
+    def _explained(self, scores: Array, target: int) -> tuple[npt.NDArray[np.float32], int]:
+        """Return what the mixture makes of the members' scores at each node, and the class that is meant by it."""
+        nodes = scores.shape[1]
+        nothing = np.zeros((nodes, 1), np.float32)
+        unlabelled = Block(nothing, nothing, nothing, nothing, np.zeros(nodes, np.bool_), nothing, nothing, nothing)
+        mixed = self._mix(scores.copy(), unlabelled)[0]
+        if self.regression:
+            return mixed[:, 0].copy(), target
+        shares = np.concatenate([1 - mixed, mixed], axis=1) if mixed.shape[1] == 1 else mixed
+        target = int(shares[-1].argmax()) if target < 0 else target
+        output = np.empty(nodes, np.float32)
+        class_outputs(shares, target, output)
+        return output, target
+
+    def _entries(self, block: Block) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+        return self._basis.entries(self._lags(block), block.X, block.numbers, block.number_columns)
 
     def _lags(self, block: Block) -> npt.NDArray[np.float32]:
         if self.regression:

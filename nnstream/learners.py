@@ -5,7 +5,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from nnstream.block import Block
+from nnstream.block import Attribution, Block
 from nnstream.network import Network
 
 Array = npt.NDArray[Any]
@@ -19,6 +19,15 @@ class Learner(Protocol):
 
     def predict_then_learn(self, block: Block) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Return outputs, float32 (n, outputs), and losses, float32 (n,), strictly in order."""
+
+    def explain(self, block: Block, target: int, steps: int) -> Attribution:
+        """Return what the prediction of the block's one row owes to each of its columns; see `nnstream.explain`.
+
+        Args:
+            block: of one row.
+            target: class to explain, -1 the most probable one; of a regression 1.
+            steps: of the integral; 0 is gradient x input.
+        """
 
     def resize(self, columns: int, numbers: int, outputs: int, loss: str) -> None:
         """Widen; what was learned stays."""
@@ -43,6 +52,11 @@ class SingleNetwork:
         self, block: Block
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         return self.network.predict_then_learn(block.X, block.y, block.known)
+
+    def explain(self, block: Block, target: int, steps: int) -> Attribution:  # noqa: D102
+        contributions, ends = self.network.explain(block.X, target, steps)
+        baseline, output, chosen = ends[0].tolist()
+        return Attribution(contributions[0], output, baseline, int(chosen))
 
     def resize(self, columns: int, numbers: int, outputs: int, loss: str) -> None:  # noqa: D102
         del numbers

@@ -20,6 +20,7 @@ from nnstream.block import Block
 from nnstream.encoder import Encoded, Encoder, Row
 from nnstream.ensemble import Ensemble
 from nnstream.errors import FeatureError, SpecError
+from nnstream.explain import STEPS, Explanation, Method, Request, explain_block, learn_and_explain
 from nnstream.labels import NEW, Classes, Label, TargetScale, check_class, check_number
 from nnstream.learners import Learner, SingleNetwork
 from nnstream.losses import LARGEST_LOG_LOSS, Loss, residual_loss, value
@@ -32,6 +33,7 @@ Array = npt.NDArray[Any]
 Task = Literal["classification", "regression"]
 _LABELLED = np.ones(1, np.bool_)
 _UNLABELLED = np.zeros(1, np.bool_)
+_NO_NUMBERS = np.zeros((1, 0))
 
 
 @dataclass(frozen=True)
@@ -75,13 +77,14 @@ class Model:
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
         self.version = 0
-        self._is_regression = spec.task == "regression"
+        self.is_regression = spec.task == "regression"
         self._wanted_loss = spec.network.loss if spec.learner == "network" else "log"
         self._by_score = self._wanted_loss in ("hinge", "perceptron")
         self.encoder = Encoder(spec.features, memory=spec.memory)
         self.classes = Classes(spec.classes)
         self.scale = TargetScale(spec.memory)
         self.learner: Learner = self._new_learner()
+        self._explain: Request | None = None  # of the events that are being learned
         self._bank: Bank | None = None
         if isinstance(self.learner, SingleNetwork):
             self._bank = self.learner.network._bank  # noqa: SLF001  # one event goes past a block's checks
@@ -103,7 +106,7 @@ class Model:
             return {}
         titles = [member.title for member in self.learner.members]
         shares = dict(zip(titles, self.learner.weights.tolist(), strict=True))
-        return shares | {"no-change": 1 - sum(shares.values())} if self._is_regression else shares
+        return shares | {"no-change": 1 - sum(shares.values())} if self.is_regression else shares
 
     def fit_learner(self) -> None:
         """Widen the learner to what the encoder and the classes have become."""
@@ -124,7 +127,9 @@ class Model:
         else:
             check_number(label)
 
-    def predict_then_learn(self, rows: Sequence[Row], labels: Sequence[Label | None]) -> Outcome:
+    def predict_then_learn(
+        self, rows: Sequence[Row], labels: Sequence[Label | None], explain: Request | None = None
+    ) -> Outcome:
         """Predict each event and learn it where it has a label, strictly in order.
 
         An event whose label comes later is given twice: without the label, and again as it was with the label. That
@@ -133,7 +138,9 @@ class Model:
         Args:
             rows: features of each event.
             labels: its class or number; None where it is not known. They must have passed `check_label`.
+            explain: events whose prediction is to be explained, see `Outcome.explanations`; None explains none.
         """
+        self._explain = explain
         before = self.version
         outcome = Outcome([], np.full(len(rows), np.nan), np.zeros(len(rows), np.int64), {})
         known = np.array([label is not None for label in labels], np.bool_)
@@ -161,9 +168,9 @@ class Model:
         at = _at(encoded.rows)
         outcome.versions[at] = self.version + np.cumsum(known) - known
         self.version += int(known.sum())
-        outputs, found = self.learner.predict_then_learn(block)
+        outputs, found = self._learn(block, encoded.rows, outcome)
         said, losses = self._said(encoded.rows, block, outputs), found.astype(np.float64)
-        if self._is_regression:
+        if self.is_regression:
             losses = self._residual_loss(said.outputs[:, 0] - block.values)
         elif len(said.classes) == 1:  # what is published is 100 % of the only class there is
             losses = np.zeros(len(known))
@@ -174,11 +181,13 @@ class Model:
         """Predict an event without what is new in it, then make room for that and learn it."""
         (i,) = encoded.rows
         said = self._ask(encoded)
+        if self._explain is not None and i in self._explain.rows:
+            outcome.explanations[i] = explain_block(self, self._block_now(encoded), rows[i], self._explain.method)
         outcome.segments.append(said)
         outcome.losses[i] = self.loss_of(said, labels[i])
         outcome.versions[i] = self.version
         self.encoder.admit(rows[i])
-        if not self._is_regression and self.classes.index(labels[i]) == NEW:
+        if not self.is_regression and self.classes.index(labels[i]) == NEW:
             self.classes.add(labels[i])
         self.fit_learner()
         block = self._block(self.encoder.learn(rows[i]), _LABELLED)
@@ -197,7 +206,7 @@ class Model:
             said: one prediction.
             label: must have passed `check_label`.
         """
-        if self._is_regression:
+        if self.is_regression:
             return float(self._residual_loss(said.outputs[0, 0] - float(label)))
         if not said.classes:
             return float("nan")
@@ -211,6 +220,36 @@ class Model:
             return 0.0
         scores = np.log(np.maximum(shares, np.exp(-LARGEST_LOG_LOSS)))  # up to a constant, which no loss sees
         return value(Loss.HINGE if self._by_score else Loss.CROSS_ENTROPY, scores, np.array([float(index)]))
+
+    def explain_one(
+        self, row: Row, method: Method = "integrated_gradients", label: Label | None = None, steps: int = STEPS
+    ) -> Explanation:
+        """Return what today's prediction for `row` owes to each of its features; see `nnstream.explain`.
+
+        Args:
+            row: features of the event.
+            method: `integrated_gradients` or `gradient_x_input`.
+            label: the class to explain; None takes the most probable one.
+            steps: in which the integral is taken; the contributions add up for any number of them.
+
+        Raises:
+            FeatureError: the row cannot be encoded.
+            LabelError: the model has not met this class.
+            SpecError: there is no such method.
+        """
+        return explain_block(self, self.block_of(row), row, method, label, steps)
+
+    def block_of(self, row: Row) -> Block:
+        """Return the block of one event without a label, encoded by what is known now; nothing changes.
+
+        Raises:
+            FeatureError: the row cannot be encoded.
+        """
+        x = None if self._bank is None else self.encoder.encode_one(row, learn=False)
+        if x is not None:  # a single network looks at nothing else
+            return self._block_now(Encoded([0], x, _NO_NUMBERS))
+        self.encoder.check(row)
+        return self._block_now(self.encoder.encode([row]))
 
     # -- one event at a time: the same bits as a block of one, without a block's overhead
 
@@ -226,7 +265,7 @@ class Model:
             outputs: list[float] = self.predict([row]).outputs[0].tolist()
             return outputs
         scores = self._bank.step_one(x, self._y, _UNLABELLED)[0]
-        if self._is_regression:
+        if self.is_regression:
             return [self.scale.centre + scores.item() * self.scale.spread]
         if len(self.classes.known) == 2 and self._wanted_loss != "hinge":  # noqa: PLR2004
             p: float = scores.item()
@@ -254,7 +293,7 @@ class Model:
         x = self.encoder.encode_one(row, learn=True)
         if x is None:
             x = self._admit(row)
-        if self._is_regression:
+        if self.is_regression:
             y = self.scale.scale(np.array([label], np.float64), _LABELLED)[2][:, None]
         else:
             y = self._target(label)
@@ -290,12 +329,12 @@ class Model:
 
     def _targets(self, labels: Sequence[Label | None]) -> Array:
         """Return (n,): what the labels are to the learner, before the scale of a regression."""
-        if self._is_regression:
+        if self.is_regression:
             return np.array([np.nan if label is None else float(label) for label in labels])
         return self.classes.indices(labels)
 
     def _until_new_class(self, targets: Array) -> int:
-        if self._is_regression:
+        if self.is_regression:
             return len(targets)
         new = np.flatnonzero(targets == NEW)
         return int(new[0]) if len(new) else len(targets)
@@ -309,21 +348,32 @@ class Model:
 
     def _fill(self, block: Block, targets: Array) -> None:
         """Write the targets into a block; a regression's scale moves by them."""
-        if self._is_regression:
+        if self.is_regression:
             block.values[:] = targets
             block.centre[:], block.spread[:], block.y[:, 0] = self.scale.scale(block.values, block.known)
         else:
             block.y[:, 0] = np.maximum(targets, 0)
 
-    def _ask(self, encoded: Encoded) -> Segment:
-        """Return what today's model says; nothing changes."""
+    def _block_now(self, encoded: Encoded) -> Block:
+        """Return a block without labels, on the scale of now."""
         block = self._block(encoded, np.zeros(len(encoded.rows), np.bool_))
         block.centre[:], block.spread[:] = self.scale.centre, self.scale.spread
+        return block
+
+    def _learn(self, block: Block, rows: list[int], outcome: Outcome) -> tuple[Array, Array]:
+        """Return outputs and losses of a block, predicted and learned in order; explain what was asked for."""
+        if self._explain is None:
+            return self.learner.predict_then_learn(block)
+        return learn_and_explain(self, block, rows, self._explain, outcome.explanations)
+
+    def _ask(self, encoded: Encoded) -> Segment:
+        """Return what today's model says; nothing changes."""
+        block = self._block_now(encoded)
         return self._said(encoded.rows, block, self.learner.predict(block))
 
     def _said(self, rows: list[int], block: Block, outputs: Array) -> Segment:
         """Return a learner's outputs as predictions."""
-        if not self._is_regression:
+        if not self.is_regression:
             return Segment(rows, self._probabilities(outputs), tuple(self.classes.known))
         values = block.centre + outputs[:, 0].astype(np.float64) * block.spread
         return Segment(rows, values[:, None], ())

@@ -101,6 +101,14 @@ class Network:
         losses: Floats = self._bank.losses(_rows(X), _targets(y))[0]
         return losses
 
+    def explain(self, X: npt.ArrayLike, target: int = -1, steps: int = 16) -> tuple[Floats, Floats]:
+        """Return what the score of each row of `X` owes to each input; see `nnstream.explain` and `Bank.explain`.
+
+        Raises:
+            SpecError: `X` has another shape than (n, inputs), or there is no such output.
+        """
+        return self._bank.explain(_rows(X), target, steps)
+
     def with_batch_size(self, batch_size: int) -> "Network":
         """Return this network with mini-batches of another size: the same parameters and optimiser state.
 

@@ -1,11 +1,12 @@
 """What a block of events gave: predictions, losses, versions, and what was refused."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from nnstream.explain import Explanation
 from nnstream.labels import Label
 
 Array = npt.NDArray[Any]
@@ -37,6 +38,7 @@ class Outcome:
         versions: int64 (n,), how many samples the model had learned when it predicted.
         refused: index and reason of events that could not be encoded; they changed nothing.
         learned: how many events were learned.
+        explanations: by index, of the events for which they were asked.
     """
 
     segments: list[Segment]
@@ -44,6 +46,7 @@ class Outcome:
     versions: npt.NDArray[np.int64]
     refused: dict[int, str]
     learned: int = 0
+    explanations: dict[int, Explanation] = field(default_factory=dict)
 
     def predictions(self) -> list[Label | None]:
         """Return the predicted class or number of each event, None where there is none."""

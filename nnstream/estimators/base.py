@@ -8,6 +8,7 @@ from river import base
 
 from nnstream.errors import FeatureError
 from nnstream.estimators.frames import frame_like, labels_of, rows_of, series_like, weights_of
+from nnstream.explain import Method
 from nnstream.labels import Label
 from nnstream.model import Model, ModelSpec
 
@@ -67,6 +68,26 @@ class ModelEstimator(base.Estimator):  # type: ignore[misc]  # River has no type
             return
         for row, label, weight in zip(rows, labels, weights_of(w, len(rows)), strict=True):
             self._model.learn_one(row, label, weight)
+
+    def explain_one(
+        self, x: Features, method: Method = "integrated_gradients", label: Label | None = None
+    ) -> dict[Any, float]:
+        """Return what each feature of `x` added to today's prediction.
+
+        For a regressor in the units of the label, for a classifier in log-odds of a class; with integrated gradients
+        they add up to the difference from the prediction for an event of which nothing is known. Equations and what
+        is promised: `nnstream.explain`.
+
+        Args:
+            x: features.
+            method: `integrated_gradients` or `gradient_x_input`.
+            label: the class to explain; None takes the most probable one. A regressor has none.
+
+        Raises:
+            FeatureError: a value is not what its feature was so far.
+            LabelError: the model has not met this class.
+        """
+        return self._model.explain_one(x, method, label).contributions
 
     def _predictions(self, X: Any) -> list[list[float]]:
         """Return for each row the probability of each class, or the number."""

@@ -1,0 +1,148 @@
+"""Adaptive conformal inference in log order: how far a prediction set must reach, and what a label teaches about it.
+
+The conformity scores of the newest labels are kept twice, in the order they came and in ascending order. Equations:
+`nnstream.conformal`.
+"""
+
+import math
+
+from nnstream.kernels._jit import jit
+from nnstream.kernels.types import Doubles, Flags, Scalar, Table
+
+# columns of the counts, int64
+SEEN, SCORED, MISSES = 0, 1, 2
+# columns of the scale, float64: mean absolute residual, and how many it has seen (at most `_MEMORY`)
+MEAN, COUNT = 0, 1
+_MEMORY = 50.0
+
+
+@jit
+def miss_level(alpha: float, excess: float, slack: float) -> float:
+    """Return the share of misses to aim at, given how many more misses there were than asked for."""
+    if excess >= slack:
+        return 0.0
+    if excess <= -slack:
+        return 1.0
+    odds = (slack - excess) / (slack + excess)
+    odds *= odds
+    return alpha * odds / (1.0 - alpha + alpha * odds)
+
+
+@jit
+def reach_now(alpha: float, slack: float, scaled: bool, ascending: Doubles, counts: Table, scale: Doubles) -> Scalar:
+    """Return the largest residual a prediction set is to hold now; NaN until there are 1 / alpha scores.
+
+    Args:
+        alpha: share of misses asked for.
+        slack: misses too many or too few at which the set holds everything, or nothing.
+        scaled: whether scores are residuals over their running mean (a regression), or lie in [0, 1].
+        ascending: float64 (window,), the newest scores.
+        counts: int64 (3,), see the columns above.
+        scale: float64 (2,), see the columns above.
+    """
+    n = min(counts[SEEN], ascending.shape[0])
+    if n * alpha < 1.0:
+        return math.nan
+    excess = counts[MISSES] - alpha * counts[SCORED]
+    rank = math.ceil((1.0 - miss_level(alpha, excess, slack)) * (n + 1))
+    beyond = max(2.0 * excess / slack - 1.0, 0.0)
+    if rank <= 0:
+        return 0.0 if scaled else -1.0
+    largest = ascending[min(rank, n) - 1]
+    if scaled:
+        return largest * (1.0 + beyond) * scale[MEAN]
+    return largest + (1.0 - largest) * min(beyond, 1.0)
+
+
+@jit
+def _place(ascending: Doubles, n: int, score: float) -> int:
+    """Return the index of the first of the `n` scores that is not below `score`."""
+    low, high = 0, n
+    while low < high:
+        middle = (low + high) // 2
+        if ascending[middle] < score:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@jit
+def _remember(score: float, ring: Doubles, ascending: Doubles, counts: Table) -> None:
+    """Take in the newest score; where there is no room, the oldest one goes."""
+    window = ring.shape[0]
+    n, slot = min(counts[SEEN], window), counts[SEEN] % window
+    if n == window:
+        n -= 1
+        for j in range(_place(ascending, window, ring[slot]), n):
+            ascending[j] = ascending[j + 1]
+    place = _place(ascending, n, score)
+    for j in range(n, place, -1):
+        ascending[j] = ascending[j - 1]
+    ascending[place] = score
+    ring[slot] = score
+    counts[SEEN] += 1
+
+
+@jit
+def learn(
+    residual: float, reach: float, scaled: bool, ring: Doubles, ascending: Doubles, counts: Table, scale: Doubles
+) -> bool:  # fmt: skip
+    """Score one published set, and take in the residual of its label; return whether the label lay within.
+
+    A residual that is not finite is a miss which says nothing about the reach (a class nobody had seen). The scale
+    is moved by a score after that was taken, but in the first `_MEMORY` before: a spread out of one number is none.
+    """
+    covered = residual <= reach
+    if not math.isnan(reach):
+        counts[SCORED] += 1
+        counts[MISSES] += 0 if covered else 1
+    if not math.isfinite(residual):
+        return covered
+    if not scaled:
+        _remember(residual, ring, ascending, counts)
+        return covered
+    before = scale[MEAN]
+    young = scale[COUNT] < _MEMORY
+    scale[COUNT] = min(scale[COUNT] + 1.0, _MEMORY)
+    scale[MEAN] += (residual - before) / scale[COUNT]
+    divisor = scale[MEAN] if young else before
+    if divisor > 0.0:
+        _remember(residual / divisor, ring, ascending, counts)
+    return covered
+
+
+@jit
+def walk(
+    residuals: Doubles, known: Flags, alpha: float, slack: float, scaled: bool, ring: Doubles, ascending: Doubles,
+    counts: Table, scale: Doubles, reaches: Doubles, covered: Flags,
+) -> None:  # fmt: skip
+    """Give each event its reach, then learn from its label where that is known, strictly in order.
+
+    Args:
+        residuals: float64 (n,), of the labels.
+        known: bool (n,), whether the label is known; else the residual is not read.
+        alpha: see `reach_now`; so are the next two.
+        slack: misses.
+        scaled: whether it is a regression.
+        ring: float64 (window,), the newest scores as they came; changed in place, as the next three.
+        ascending: float64 (window,), the same in ascending order.
+        counts: int64 (3,).
+        scale: float64 (2,).
+        reaches: float64 (n,), written.
+        covered: bool (n,), written where `known`.
+    """
+    for i in range(residuals.shape[0]):
+        reaches[i] = reach_now(alpha, slack, scaled, ascending, counts, scale)
+        if known[i]:
+            covered[i] = learn(residuals[i], reaches[i], scaled, ring, ascending, counts, scale)
+
+
+@jit
+def learn_late(
+    residuals: Doubles, reaches: Doubles, scaled: bool, ring: Doubles, ascending: Doubles, counts: Table,
+    scale: Doubles, covered: Flags,
+) -> None:  # fmt: skip
+    """Learn from labels that came after their predictions, in order; arguments as in `walk`, `reaches` is read."""
+    for i in range(residuals.shape[0]):
+        covered[i] = learn(residuals[i], reaches[i], scaled, ring, ascending, counts, scale)
