@@ -21,7 +21,7 @@ def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; then finish the batch, commit, checkpoint and leave the group."""
     set_up_logs(settings.log)
     recent = Recent(settings.topics, settings.model.task, settings.monitor.window)
-    worker = build_worker(settings, recent.add if settings.http.enabled else lambda _: None)
+    worker = build_worker(settings, recent if settings.http.enabled else None)
 
     def stop(number: int, frame: FrameType | None) -> None:
         del frame

@@ -1,6 +1,6 @@
 """All stages of one input partition, in order, on one screen. Nothing here knows which worker runs it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -23,6 +23,7 @@ from service.scoring import published_score
 from service.settings import Settings
 from service.source import LogRange
 from service.telemetry import PartitionMetrics, Stage
+from service.watch import Nobody, Watcher
 
 log = structlog.get_logger()
 
@@ -38,7 +39,7 @@ class Task:
         checkpoints: of this partition.
         metrics: of this partition.
         largest_dead_letter_bytes: larger dead letters are cut.
-        published: told of what each batch published.
+        watcher: shown what each batch did.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Task:
         checkpoints: Checkpoints,
         metrics: PartitionMetrics,
         largest_dead_letter_bytes: int = 1_000_000,
-        published: Callable[[Sequence[Outgoing]], None] = lambda _: None,
+        watcher: Watcher | None = None,
     ) -> None:
         self.partition = partition
         self.metrics = metrics
@@ -63,7 +64,7 @@ class Task:
         self.dead_letters = 0
         self._settings, self._spec = settings, spec
         self._largest_dead_letter = largest_dead_letter_bytes
-        self._publisher, self._checkpoints, self._published = publisher, checkpoints, published
+        self._publisher, self._checkpoints, self._watcher = publisher, checkpoints, watcher or Nobody()
         self._named: int | None = None
         self._offsets: dict[int, int] = {}  # event offsets of the newest checkpoints, by their names
 
@@ -122,9 +123,9 @@ class Task:
                     continue
                 predicted[i], losses[i] = published_score(entry.prediction, joined.labels[i], self.learner.model)
             rows.append(i)
-        drifts = self.monitor.observe(
-            [joined.labels[i] for i in rows], [predicted[i] for i in rows], [losses[i] for i in rows]
-        )
+        labels, predictions = [joined.labels[i] for i in rows], [predicted[i] for i in rows]
+        drifts = self.monitor.observe(labels, predictions, [losses[i] for i in rows])
+        self._watcher.scored(self.partition.number, labels, predictions)
         return [(rows[drift.index], drift) for drift in drifts]
 
     def _publish(
@@ -145,7 +146,7 @@ class Task:
             record, ts = joined.records[i], joined.timestamps[i]
             out.append(publish.alert(self._alert(drift, record, ts), topics.alerts, publish.stamp(ts, record)))
         self._publisher.send(out)
-        self._published(out)
+        self._watcher.published(out)
         self.dead_letters += len(refused)
 
     def _alert(self, drift: Drift, record: Record, ts: int) -> dict[str, object]:

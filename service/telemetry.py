@@ -8,14 +8,16 @@ from collections import Counter as Tally
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 from nnstream import __version__
 from nnstream.model import Model
 from nnstream.outcome import Outcome
+from service.events import Problem
 from service.intake import Batch
-from service.labels import Joined
+from service.labels import Joined, Reason
 from service.monitor import Monitor
 from service.records import Partition, Refused
 
@@ -107,6 +109,8 @@ class Telemetry:
         self.broker_reachable = Gauge(
             "nnstream_broker_reachable", "Whether any bootstrap server takes a connection.", ("model",), registry=r
         )
+        for counter in (self.restarts, self.commits):
+            counter.labels(model)
         Info("nnstream_build", "What is running.", registry=r).info({"version": __version__})
 
     def restarted(self) -> None:
@@ -124,6 +128,16 @@ class PartitionMetrics:
     def __init__(self, all_metrics: Telemetry, partition: Partition) -> None:
         self._all = all_metrics
         self._labels = (all_metrics.model, str(partition.number))
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """Let counters exist before they count: Prometheus takes no notice of a series' first increase otherwise."""
+        m, labels = self._all, self._labels
+        m.checkpoint_failures.labels(*labels)
+        for problem in get_args(Problem):
+            m.dead_letters.labels(*labels, problem)
+        for reason in get_args(Reason):
+            m.expired.labels(*labels, reason)
 
     @contextmanager
     def stage(self, stage: Stage) -> Iterator[None]:

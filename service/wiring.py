@@ -1,7 +1,6 @@
 """The only place where concrete classes meet: settings in, a worker out."""
 
 import uuid
-from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,12 +20,13 @@ from service.adapters.kafka_python.topics import KafkaPythonTopics
 from service.checkpoint import CheckpointStore
 from service.connection import Connection
 from service.errors import TransactionsMissingError
-from service.records import Outgoing, Partition
+from service.records import Partition
 from service.recovery import Checkpoints
 from service.settings import ModelSettings, OptimizerSettings, Settings
 from service.task import Task
 from service.telemetry import Telemetry
 from service.topics import Topics, ensure_topics
+from service.watch import Watcher
 from service.worker import Worker
 
 log = structlog.get_logger()
@@ -110,12 +110,12 @@ def new_store(settings: Settings) -> CheckpointStore:
     return KafkaTopicStore(settings.kafka, settings.topics.checkpoints, settings.model.name)
 
 
-def build_worker(settings: Settings, published: Callable[[Sequence[Outgoing]], None] = lambda _: None) -> Worker:
+def build_worker(settings: Settings, watcher: Watcher | None = None) -> Worker:
     """Return a worker that is ready to run; topics that are missing have been created.
 
     Args:
         settings: of the service.
-        published: told of what each batch published.
+        watcher: shown what each batch did.
     """
     spec = model_spec(settings.model)
     telemetry = Telemetry(settings.model.name)
@@ -137,7 +137,7 @@ def build_worker(settings: Settings, published: Callable[[Sequence[Outgoing]], N
         return Task(
             partition, settings, spec, publisher=connection.publisher,
             checkpoints=Checkpoints(partition, settings.checkpoint, connection.store, background, metrics),
-            metrics=metrics, largest_dead_letter_bytes=topics.largest_dead_letter_bytes, published=published,
+            metrics=metrics, largest_dead_letter_bytes=topics.largest_dead_letter_bytes, watcher=watcher,
         )  # fmt: skip
 
     return Worker(settings, connect=connect, new_task=new_task, telemetry=telemetry)

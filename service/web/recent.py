@@ -1,4 +1,4 @@
-"""What was published lately, for people to look at: built from the public records alone, so no stage knows of it."""
+"""What was published lately, for people to look at; a `service.watch.Watcher`, so no stage knows of it."""
 
 import threading
 import time
@@ -20,14 +20,6 @@ _CLASSES = 10
 _OTHERS = "others"
 
 
-class _Scored(msgspec.Struct):
-    """Of a prediction, what a score needs."""
-
-    prediction: Any = None
-    label: Any = None
-
-
-_decode_scored = msgspec.json.Decoder(_Scored).decode
 _decode = msgspec.json.decode
 
 
@@ -117,33 +109,30 @@ class Recent:
         self._lock = threading.Lock()
         self.version = 0
 
-    def add(self, records: Sequence[Outgoing]) -> None:
-        """Take in what a batch published, in order."""
+    def published(self, records: Sequence[Outgoing]) -> None:  # noqa: D102
         with self._lock:
             predictions = [record for record in records if record.topic == self._topics.predictions]
-            self._score(predictions)
             for record in predictions[-_PREDICTIONS:]:
-                body = _decode(record.value or b"{}")
-                self._partitions[body["source"]["partition"]].predictions.append(body)
+                self._keep(record, "predictions")
             for record in records:
-                if record.topic == self._topics.dead_letters:
+                if record.topic == self._topics.predictions and b'"explanation":' in (record.value or b""):
+                    self._keep(record, "explained")
+                elif record.topic == self._topics.dead_letters:
                     self._bury(record)
                 elif record.topic == self._topics.alerts:
-                    body = _decode(record.value or b"{}")
-                    self._partitions[body["source"]["partition"]].alerts.append(body | {"seen": self._clock()})
+                    self._keep(record, "alerts", seen=self._clock())
             self.version += 1
 
-    def _score(self, predictions: Sequence[Outgoing]) -> None:
-        for record in predictions:
-            value = record.value or b"{}"
-            scored = _decode_scored(value)
-            if record.partition is None:
-                continue
-            published = self._partitions[record.partition]
-            if scored.label is not None:
-                published.outcomes.add(scored.label, scored.prediction)
-            if b'"explanation":' in value:
-                published.explained.append(_decode(value))
+    def scored(self, partition: int, labels: Sequence[Any], predictions: Sequence[Any]) -> None:  # noqa: D102
+        with self._lock:
+            outcomes = self._partitions[partition].outcomes
+            for label, prediction in zip(labels, predictions, strict=True):
+                if label is not None:
+                    outcomes.add(label, prediction)
+
+    def _keep(self, record: Outgoing, kind: str, **more: Any) -> None:
+        body = _decode(record.value or b"{}")
+        getattr(self._partitions[body["source"]["partition"]], kind).append(body | more)
 
     def _bury(self, record: Outgoing) -> None:
         header = next((value for name, value in record.headers if name == DEAD_LETTER_HEADER), None)

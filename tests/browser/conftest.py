@@ -9,9 +9,12 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
-    """Debian's Chromium, installed by scripts/debian_tools.py where it is missing and that is possible."""
+    """Debian's Chromium, installed by scripts/debian_tools.py where it is missing and that is possible.
+
+    No longer than a module: while it runs there is an event loop, and other tests begin one of their own.
+    """
     from playwright.sync_api import sync_playwright  # noqa: PLC0415  # starts a driver of its own
 
     sys.path.insert(0, str(ROOT / "scripts"))

@@ -67,7 +67,7 @@ class Rig:
     """A worker on fakes; `again` is the worker that comes after a crash, with what a crash leaves."""
 
     def __init__(
-        self, log, settings=None, store=None, journal=None, clock=None, identity=None, published=None, **source
+        self, log, settings=None, store=None, journal=None, clock=None, identity=None, watcher=None, **source
     ):
         self.settings = settings or make_settings()
         self.journal = [] if journal is None else journal
@@ -75,7 +75,7 @@ class Rig:
         self.source = MemorySource(log, journal=self.journal, **source)
         self.publisher = MemoryPublisher(self.journal, identity)
         self.clock = clock or FakeClock()
-        self.published_to = published or (lambda _: None)
+        self.watcher = watcher
         self.telemetry = Telemetry(self.settings.model.name)
         self.spec = model_spec(self.settings.model)
         self.worker = Worker(
@@ -106,7 +106,7 @@ class Rig:
         )
         return Task(
             partition, self.settings, self.spec, publisher=connection.publisher, checkpoints=checkpoints,
-            metrics=metrics, published=self.published_to,
+            metrics=metrics, watcher=self.watcher,
         )  # fmt: skip
 
     def run(self):
