@@ -11,6 +11,7 @@ from rig import P0, Rig, make_settings
 from nnstream.model import Model
 from service.errors import BrokerError
 from service.records import Partition
+from service.shelf import Shelf, Waiting
 from service.testing import MemoryLog
 from service.wiring import model_spec
 
@@ -206,6 +207,45 @@ def test_any_crash_gives_the_same_and_nothing_twice(config, crashes):
     assert rig.final() == whole.final()
     for topic, wanted in everything(whole).items():
         assert [record for record in durable if record.topic == topic] == wanted
+
+
+@pytest.mark.parametrize("limit", [1, 700, 3000])
+@settings(max_examples=10, deadline=None)
+@given(sizes=st.lists(st.integers(1, 15), max_size=60))
+def test_what_is_spilled_to_disk_makes_no_difference(limit, sizes):
+    spilling = make_settings(
+        labels={"max_pending": 6, "max_wait_seconds": 0.04, "spill_after_bytes": limit},
+        topics={"expired": "expired"},
+        checkpoint={"every_events": 10},
+    )
+    whole, parts = run(HOSTILE, config=BOUNDED), run(HOSTILE, config=spilling, batch_sizes=sizes)
+    assert everything(parts) == everything(whole)
+    assert parts.final() == whole.final()
+
+
+def test_a_shelf_keeps_its_order_across_memory_and_disk():
+    shelf, wanted = Shelf(memory_bytes=2_000), {}
+    for i in range(40):
+        entry = Waiting(i, i, None, b"x" * (i * 7 % 50), [("h", b"v")], i, i, b"said" if i % 2 else None)
+        shelf.put(f"k{i}", entry)
+        wanted[f"k{i}"] = entry
+        if i % 3 == 0:
+            shelf.spill()
+        if i % 4 == 3:
+            assert shelf.pop(f"k{i - 3}") == wanted.pop(f"k{i - 3}")
+            assert shelf.pop("never") is None
+    assert shelf._on_disk > 0
+    assert dict(shelf.items()) == wanted
+    assert list(dict(shelf.items())) == list(wanted)
+    assert len(shelf) == len(wanted)
+    assert shelf.bytes == sum(entry.size for entry in wanted.values())
+    while wanted:
+        key, entry = shelf.oldest()
+        assert (key, entry) == next(iter(wanted.items()))
+        assert shelf.get(key) == entry
+        assert shelf.pop(key) == wanted.pop(key)
+    assert shelf.oldest() is None
+    assert shelf.bytes == 0
 
 
 # -- labels in a topic of their own
