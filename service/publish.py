@@ -1,18 +1,20 @@
 """Stage 7: predictions, alerts and dead letters out. Encoding is pure; the adapters implement `Publisher`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Literal, Protocol
 
 import msgspec
 
-from nnstream.outcome import Outcome, best
+from nnstream.outcome import Outcome, Segment, best
 from nnstream.schema import category_text
 from service.events import DEAD_LETTER_HEADER, EXPIRED_HEADER, DeadLetter, Expired, Source
 from service.positions import Offsets, Position
 from service.records import Outgoing, Partition, Record, Refused
 
 _ENVELOPE_BYTES = 5_000  # our header, and what Kafka adds to a record
-_encode = msgspec.json.Encoder().encode
+_encoder = msgspec.json.Encoder()
+_encode = _encoder.encode
 
 
 class Publisher(Protocol):
@@ -58,27 +60,83 @@ class Columns(Protocol):
     is_event: list[bool]
 
 
+class _Source(msgspec.Struct, gc=False):
+    topic: str
+    partition: int
+    offset: int
+
+
+class _Model(msgspec.Struct, gc=False):
+    name: str
+    version: int
+
+
+class _Prediction(msgspec.Struct, gc=False):
+    """`service.events.Prediction`, as fast as it can be written; UNSET fields are left out."""
+
+    id: str | int
+    ts: int
+    prediction: Any
+    probabilities: Any
+    model: _Model
+    label: Any
+    loss: float | msgspec.UnsetType
+    source: _Source
+
+
 def predictions(rows: Columns, outcome: Outcome, model: str, source: Partition, topic: str) -> list[Outgoing | None]:
     """Return the record of each row in log order; None for one that is no event, or could not be predicted."""
     out: list[Outgoing | None] = [None] * len(rows.records)
-    losses, versions = outcome.losses.tolist(), outcome.versions.tolist()
     for segment in outcome.segments:
-        names = [category_text(label) for label in segment.classes]
-        for i, prediction, outputs in zip(segment.rows, best(segment), segment.outputs.tolist(), strict=True):
-            if not rows.is_event[i]:
-                continue
+        kept = [k for k, i in enumerate(segment.rows) if rows.is_event[i]]
+        values = _bodies(rows, segment, kept, outcome, model, source)
+        for k, value in zip(kept, values, strict=True):
+            i = segment.rows[k]
             record = rows.records[i]
-            body = {"id": rows.ids[i], "ts": rows.timestamps[i], "prediction": prediction}
-            if segment.classes:
-                body["probabilities"] = dict(zip(names, outputs, strict=True))
-            body["model"] = {"name": model, "version": versions[i]}
-            if rows.labels[i] is not None:
-                body["label"] = rows.labels[i]
-                if losses[i] == losses[i]:  # NaN is not itself
-                    body["loss"] = losses[i]
-            body["source"] = {"topic": source.topic, "partition": source.number, "offset": record.offset}
-            out[i] = Outgoing(topic, source.number, record.key, _encode(body), (), stamp(rows.timestamps[i], record))
+            at = stamp(rows.timestamps[i], record)
+            out[i] = Outgoing(topic, source.number, record.key, value, (), at)
     return out
+
+
+def _bodies(
+    rows: Columns, segment: Segment, kept: Sequence[int], outcome: Outcome, model: str, source: Partition
+) -> list[bytes]:
+    """Return the JSON of these rows of a segment; written in one go, a line each."""
+    index = [segment.rows[k] for k in kept]
+    known = [rows.labels[i] for i in index]
+    losses = outcome.losses[index].tolist()
+    said = best(segment)
+    bodies = [
+        _Prediction(
+            rows.ids[i], rows.timestamps[i], said[k], shares, _Model(model, version),
+            msgspec.UNSET if label is None else label,
+            msgspec.UNSET if label is None or loss != loss else loss,  # noqa: PLR0124  # NaN is not itself
+            _Source(source.topic, source.number, rows.records[i].offset),
+        )
+        for k, i, shares, version, label, loss in zip(
+            kept, index, _probabilities(segment, kept), outcome.versions[index].tolist(), known, losses, strict=True
+        )
+    ]  # fmt: skip
+    return _encoder.encode_lines(bodies).split(b"\n")[:-1]
+
+
+def _probabilities(segment: Segment, kept: Sequence[int]) -> list[Any]:
+    """Return an object for each row that is written as `{class: probability}`; UNSET for a regression."""
+    if not segment.classes:
+        return [msgspec.UNSET] * len(kept)
+    kind = _shares(tuple(map(category_text, segment.classes)))
+    return [kind(*shares) for shares in segment.outputs[list(kept)].tolist()]
+
+
+@lru_cache(maxsize=128)
+def _shares(names: tuple[str, ...]) -> Callable[..., Any]:
+    """Return a maker of objects with these names, which msgspec writes faster than it would a dict."""
+    if len(set(names)) < len(names):
+        return lambda *shares: dict(zip(names, shares, strict=True))
+    fields = [(f"class_{k}", float) for k in range(len(names))]
+    return msgspec.defstruct(
+        "Probabilities", fields, gc=False, rename={f"class_{k}": name for k, name in enumerate(names)}
+    )
 
 
 def stamp(ts: int, record: Record) -> int:
