@@ -133,7 +133,8 @@ class PartitionMetrics:
     def _begin_at_zero(self) -> None:
         """Let counters exist before they count: Prometheus takes no notice of a series' first increase otherwise."""
         m, labels = self._all, self._labels
-        m.checkpoint_failures.labels(*labels)
+        for counter in (m.replayed, m.checkpoint_failures):
+            counter.labels(*labels)
         for problem in get_args(Problem):
             m.dead_letters.labels(*labels, problem)
         for reason in get_args(Reason):

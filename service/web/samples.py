@@ -16,6 +16,7 @@ SHOWN = {
     "nnstream_events_replayed_total": "replayed",
     "nnstream_dead_letters_total": "dead_letters",
     "nnstream_drift_alerts_total": "alerts",
+    "nnstream_drift_shift": "shift",
     "nnstream_loss": "loss",
     "nnstream_score": "score",
     "nnstream_member_weight": "weight",
@@ -50,7 +51,7 @@ def sample(registry: CollectorRegistry) -> tuple[Values, dict[int, Values]]:
             target = worker if number is None else partitions.setdefault(int(number), {})
             value = each.value if math.isfinite(each.value) else None
             if labels:
-                target.setdefault(name, {})["/".join(labels.values())] = value
+                target.setdefault(name, {})["/".join(filter(None, labels.values()))] = value
             else:
                 target[name] = value
     return worker, partitions

@@ -2,13 +2,17 @@
 import { $, h, table } from "../dom.js";
 import { brief, clock, count } from "../format.js";
 
+/** From what to what, where an alert says so: a feature of texts has no mean. */
+export const change = ({ before, after }) => (before == null ? "other values" : `${brief(before)} → ${brief(after)}`);
+
 const SHOWN = 6;
+const MOVED = 1; // standard deviations
 
 export function draw(store) {
   const ranking = rank(store.now.values);
-  const top = Math.max(...ranking.map((each) => each.size), 1e-12);
+  const top = Math.max(...ranking.map((each) => each.size), MOVED);
   const rows = ranking.slice(0, SHOWN).map((each) =>
-    h("li", { class: each.alerts ? "hot" : "" },
+    h("li", { class: each.hot ? "hot" : "" },
       h("span", { class: "name", title: each.signal }, each.signal),
       h("span", { class: "bar", "aria-hidden": "true" }, h("i", { style: { width: `${(100 * each.size) / top}%` } })),
       h("span", {}, each.text)));
@@ -16,14 +20,16 @@ export function draw(store) {
   const alerts = (store.recent?.alerts ?? []).slice(-5).reverse();
   $("alerts").replaceChildren(table(
     [["at"], ["signal"], ["before → after"], ["offset", "num optional"]],
-    alerts.map((alert) => h("tr", {}, h("td", {}, clock(alert.seen)), h("td", {}, alert.signal),
-      h("td", {}, `${brief(alert.before)} → ${brief(alert.after)}`), h("td", { class: "num optional" }, count(alert.source.offset)))),
+    alerts.map((alert) => h("tr", {}, h("td", {}, clock(alert.seen)), h("td", { class: "why" }, alert.feature ?? alert.signal),
+      h("td", {}, change(alert)), h("td", { class: "num optional" }, count(alert.source.offset)))),
     "No alert since this worker owns the partition.",
   ));
 }
 
-function rank(values) {
-  return Object.entries(values.alerts ?? {})
-    .map(([signal, alerts]) => ({ signal, alerts, size: alerts, text: `${count(alerts)} alert${alerts === 1 ? "" : "s"}` }))
-    .sort((a, b) => b.size - a.size);
+/** By how far each signal has moved, where that is measured; else by how often it raised an alert. */
+function rank({ shift, alerts }) {
+  const entries = shift
+    ? Object.entries(shift).filter(([, x]) => x != null).map(([signal, x]) => ({ signal: signal.replace(/^features\//, ""), size: Math.abs(x), hot: Math.abs(x) >= MOVED, text: `${x.toFixed(1)} σ` }))
+    : Object.entries(alerts ?? {}).map(([signal, x]) => ({ signal, size: x, hot: x > 0, text: `${count(x)} alert${x === 1 ? "" : "s"}` }));
+  return entries.sort((a, b) => b.size - a.size);
 }

@@ -3,6 +3,7 @@ import { $, css, setText } from "../dom.js";
 import { Chart } from "../chart.js";
 import { brief, count, number, share } from "../format.js";
 import { score } from "../score.js";
+import { change } from "./drift.js";
 
 const DASHES = [[6, 4], [2, 3]];
 let scores = null;
@@ -38,10 +39,9 @@ export function draw(store, view) {
 }
 
 function asMark(alert) {
-  const change = `${brief(alert.before)} → ${brief(alert.after)}`;
   return {
-    key: `${alert.signal}/${alert.source.offset}`, t: alert.seen, offset: alert.source.offset,
-    text: `drift of ${alert.signal} at offset ${count(alert.source.offset)}: ${change}`,
+    key: `${alert.signal}/${alert.feature}/${alert.source.offset}`, t: alert.seen, offset: alert.source.offset,
+    text: `drift of ${alert.feature ?? alert.signal} at offset ${count(alert.source.offset)}: ${change(alert)}`,
   };
 }
 
