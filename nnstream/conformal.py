@@ -165,7 +165,7 @@ class Conformal:
         outputs = segment.outputs.astype(np.float64)
         missing = np.array([label is None for label in labels], np.bool_)
         if self.regression:
-            away = np.abs(outputs[:, 0] - np.array([0.0 if label is None else float(label) for label in labels]))
+            away = np.abs(outputs[:, 0] - np.array([_number(label) for label in labels]))
             return np.where(missing, np.nan, np.where(np.isnan(away), np.inf, away))
         column = {(_kind(label), label): k for k, label in enumerate(segment.classes)}
         places = np.array([-1 if label is None else column.get((_kind(label), label), -1) for label in labels])
@@ -196,23 +196,28 @@ class Conformal:
             1 / (1 - confidence) labels.
         """
         count = len(outcome.losses)
-        residuals, kinds = np.full(count, np.nan), np.zeros(count, np.int64)
+        residuals, values, centres = np.full(count, np.nan), np.full(count, np.nan), np.zeros(count)
+        kinds = np.zeros(count, np.int64)
         sources, covered = np.full(count, -1, np.int64), np.full(count, at.UNPUBLISHED, np.int64)
         events = [_without(segment, late or {}) for segment in outcome.segments]
         events = [segment for segment in events if segment.rows and segment.outputs.shape[1]]
         for segment in events:
             own = self.residuals(segment, [labels[i] for i in segment.rows])
-            residuals[segment.rows] = own
+            residuals[segment.rows] = values[segment.rows] = own
+            if self.regression:
+                centres[segment.rows] = segment.outputs[:, 0]
+                values[segment.rows] = [_number(labels[i]) for i in segment.rows]
             kinds[segment.rows] = np.where(np.isnan(own), at.PREDICTED, at.LABELLED)
         for i, each in (late or {}).items():
             if each is not None:
                 residuals[i], kinds[i] = each.residual, at.LATE
+                values[i] = _number(labels[i]) if self.regression else each.residual
                 sources[i] = -1 if each.event is None else each.event
                 covered[i] = at.UNPUBLISHED if each.covered is None else int(each.covered)
         reaches = np.full(count, np.nan)
         walk(
-            residuals, kinds, sources, self._alpha, SLACK, self.regression, self._ring, self._ascending,
-            self._counts, self._scale, reaches, covered,
+            residuals, centres, values, kinds, sources, self._alpha, SLACK, self.regression, self._ring,
+            self._ascending, self._counts, self._scale, reaches, covered,
         )  # fmt: skip
         self._hits.add(covered[covered != at.UNPUBLISHED])
         regions: list[Region | None] = [None] * count
@@ -276,6 +281,10 @@ def _without(segment: Segment, rows: Mapping[int, Any]) -> Segment:
     if len(kept) == len(segment.rows):
         return segment
     return Segment([segment.rows[k] for k in kept], segment.outputs[kept], segment.classes)
+
+
+def _number(label: Label | None) -> float:
+    return np.nan if label is None else float(label)
 
 
 def _kind(label: Label) -> type:

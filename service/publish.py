@@ -11,6 +11,7 @@ from service.events import DEAD_LETTER_HEADER, EXPIRED_HEADER, DeadLetter, Expir
 from service.positions import Offsets, Position
 from service.records import Outgoing, Partition, Record, Refused
 
+_NO_FIELDS: Mapping[str, Any] = {}
 _ENVELOPE_BYTES = 5_000  # our header, and what Kafka adds to a record
 _encode = msgspec.json.Encoder().encode
 
@@ -58,8 +59,19 @@ class Columns(Protocol):
     is_event: list[bool]
 
 
-def predictions(rows: Columns, outcome: Outcome, model: str, source: Partition, topic: str) -> list[Outgoing | None]:
-    """Return the record of each row in log order; None for one that is no event, or could not be predicted."""
+def predictions(
+    rows: Columns, outcome: Outcome, model: str, source: Partition, topic: str, more: Mapping[int, Mapping[str, Any]]
+) -> list[Outgoing | None]:
+    """Return the record of each row in log order; None for one that is no event, or could not be predicted.
+
+    Args:
+        rows: of a batch.
+        outcome: what the model made of them.
+        model: its name.
+        source: partition of the events.
+        topic: of the predictions.
+        more: further fields of some rows.
+    """
     out: list[Outgoing | None] = [None] * len(rows.records)
     losses, versions = outcome.losses.tolist(), outcome.versions.tolist()
     for segment in outcome.segments:
@@ -76,6 +88,7 @@ def predictions(rows: Columns, outcome: Outcome, model: str, source: Partition, 
                 body["label"] = rows.labels[i]
                 if losses[i] == losses[i]:  # NaN is not itself
                     body["loss"] = losses[i]
+            body |= more.get(i, _NO_FIELDS)
             body["source"] = {"topic": source.topic, "partition": source.number, "offset": record.offset}
             out[i] = Outgoing(topic, source.number, record.key, _encode(body), (), stamp(rows.timestamps[i], record))
     return out

@@ -115,13 +115,16 @@ def _learn(
 
 @jit
 def walk(
-    residuals: Doubles, kinds: Table, sources: Table, alpha: float, slack: float, scaled: bool, ring: Doubles,
-    ascending: Doubles, counts: Table, scale: Doubles, reaches: Doubles, covered: Table,
+    residuals: Doubles, centres: Doubles, values: Doubles, kinds: Table, sources: Table, alpha: float, slack: float,
+    scaled: bool, ring: Doubles, ascending: Doubles, counts: Table, scale: Doubles, reaches: Doubles, covered: Table,
 ) -> None:  # fmt: skip
     """Give each event its reach, and learn from the labels as they come, strictly in order.
 
     Args:
         residuals: float64 (n,), of each label beside the prediction that was published for its event.
+        centres: float64 (n,), of an event: its set holds the value v where centre - reach <= v <= centre + reach, the
+            very sums that are published.
+        values: float64 (n,), of each label.
         kinds: int64 (n,): NOTHING, PREDICTED (an event without a label), LABELLED (an event with its label) or LATE
             (the label of an earlier event).
         sources: int64 (n,): where a LATE label's event lies in this block; -1 if before it, `covered` then says what
@@ -142,6 +145,7 @@ def walk(
         if kinds[i] == LABELLED or kinds[i] == LATE:
             event = i if kinds[i] == LABELLED else sources[i]
             if event >= 0:
-                held = 1 if residuals[i] <= reaches[event] else 0
+                low, high = centres[event] - reaches[event], centres[event] + reaches[event]
+                held = 1 if low <= values[i] <= high else 0
                 covered[i] = UNPUBLISHED if math.isnan(reaches[event]) else held
             _learn(residuals[i], covered[i], scaled, ring, ascending, counts, scale)
