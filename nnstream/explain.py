@@ -158,8 +158,8 @@ def sampled(offsets: npt.NDArray[np.int64], share: float, seed: int = 0, stream:
         seed: with another one others are chosen.
         stream: so are those of another stream (a partition).
     """
-    start = (seed ^ (stream * 0xD1B54A32D192ED03)) % 2**64
-    z = offsets.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(start)
+    z = offsets.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed % 2**64)
+    z ^= np.uint64(stream * 0xD1B54A32D192ED03 % 2**64)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):  # SplitMix64, Steele et al. 2014
         z = (z ^ (z >> np.uint64(shift))) * np.uint64(factor)
     uniform = ((z ^ (z >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) * 2.0**-53
