@@ -14,14 +14,14 @@ asked. From E_t = K / 2 on a set reaches beyond the largest score of the window,
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from nnstream.errors import SpecError
 from nnstream.kernels import conformal as at
-from nnstream.kernels.conformal import learn_late, reach_now, walk
+from nnstream.kernels.conformal import reach_now, walk
 from nnstream.labels import Label
 from nnstream.outcome import Outcome, Segment
 from nnstream.state import check_like
@@ -31,6 +31,21 @@ Doubles = npt.NDArray[np.float64]
 Interval = tuple[float, float]
 Region = Interval | list[Label]
 SLACK = 40.0
+
+
+class Late(NamedTuple):
+    """What was published about the event whose label came now.
+
+    Attributes:
+        residual: of the label, beside that prediction; see `Conformal.residuals`.
+        covered: whether the published region held the label; None where none was published, or where the event lies
+            in the same block.
+        event: its row in the same block; None where it lies before.
+    """
+
+    residual: float
+    covered: bool | None = None
+    event: int | None = None
 
 
 class Ring:
@@ -68,9 +83,7 @@ class Ring:
 class Conformal:
     """Adaptive conformal prediction sets (classification) or intervals (regression) for one stream.
 
-    Events whose label is at hand go through `observe`. Where labels come later, publish `region(…)` of `reach` with
-    the prediction, keep that reach, and hand both to `update` when the label is there: what is scored is always the
-    set that was published.
+    Blocks of events go through `observe`, with the labels that are at hand and with those that came late.
 
     Args:
         confidence: share of labels the sets are to hold, within (0, 1).
@@ -112,39 +125,33 @@ class Conformal:
 
         For a regression half the width of the interval, for a classification the largest 1 - p.
         """
-        reach: float = reach_now(
-            self._alpha, SLACK, self.regression, self._ascending, self._counts, self._scale
-        )  # fmt: skip
+        reach: float = reach_now(self._alpha, SLACK, self.regression, self._ascending, self._counts, self._scale)
         return reach
 
-    def predict(self, segment: Segment) -> list[Region | None]:
-        """Return the region of each prediction by what is known now; each of them has the reach `reach`."""
-        return self._noted(self._regions(segment, self.reach))
+    def regions(self, segment: Segment, reaches: npt.ArrayLike | None = None) -> list[Region | None]:
+        """Return the region of each prediction.
 
-    def _regions(self, segment: Segment, reaches: Any) -> list[Region | None]:
-        """Return regions from the reach of each event; None where there is no reach, or nothing was predicted."""
+        Args:
+            segment: what was predicted.
+            reaches: of each; None takes `reach` for all.
+
+        Returns:
+            (lower, upper), or a list of classes; None where nothing was predicted, or nothing can be promised yet.
+        """
         outputs = segment.outputs.astype(np.float64)
-        reaches = np.broadcast_to(reaches, len(outputs))
+        reaches = np.broadcast_to(self.reach if reaches is None else np.asarray(reaches), len(outputs))
         if outputs.shape[1] == 0:
             return [None] * len(outputs)
         if self.regression:
-            low, high = (outputs[:, 0] - reaches).tolist(), (outputs[:, 0] + reaches).tolist()
-            return [pair if pair[0] == pair[0] else None for pair in zip(low, high, strict=True)]
+            low, high = outputs[:, 0] - reaches, outputs[:, 0] + reaches
+            there = np.isfinite(high - low).tolist()
+            pairs = zip(low.tolist(), high.tolist(), strict=True)
+            return [pair if known else None for pair, known in zip(pairs, there, strict=True)]
         within = (1.0 - outputs <= reaches[:, None]).tolist()
-        missing = np.isnan(reaches).tolist()
         return [
-            None if none else [label for label, held in zip(segment.classes, row, strict=True) if held]
-            for row, none in zip(within, missing, strict=True)
+            None if missing else [label for label, held in zip(segment.classes, row, strict=True) if held]
+            for row, missing in zip(within, np.isnan(reaches).tolist(), strict=True)
         ]
-
-    def _noted(self, regions: list[Region | None]) -> list[Region | None]:
-        """Take in the sizes of regions that are published."""
-        there = [region for region in regions if region is not None]
-        if self.regression:
-            self._sizes.add(np.array([high - low for low, high in there]))
-        else:
-            self._sizes.add(np.array([len(region) for region in there], np.float64))
-        return regions
 
     # -- at the label
 
@@ -156,65 +163,72 @@ class Conformal:
             labels: one a row of the segment; None gives NaN, and a class that was not known then infinity.
         """
         outputs = segment.outputs.astype(np.float64)
+        missing = np.array([label is None for label in labels], np.bool_)
         if self.regression:
-            numbers = np.array([np.nan if label is None else float(label) for label in labels])
-            away = np.abs(outputs[:, 0] - numbers)
-            return np.where(np.isnan(away) & ~np.isnan(numbers), np.inf, away)
+            away = np.abs(outputs[:, 0] - np.array([_number(label) for label in labels]))
+            return np.where(missing, np.nan, np.where(np.isnan(away), np.inf, away))
         column = {(_kind(label), label): k for k, label in enumerate(segment.classes)}
-        places = [-1 if label is None else column.get((_kind(label), label), -1) for label in labels]
+        places = np.array([-1 if label is None else column.get((_kind(label), label), -1) for label in labels])
         found = np.full(len(places), np.inf)
-        at_hand = np.array(places) >= 0
-        found[at_hand] = 1.0 - outputs[at_hand, np.array(places)[at_hand]]
-        found[[label is None for label in labels]] = np.nan
+        known = np.flatnonzero(places >= 0)
+        found[known] = 1.0 - outputs[known, places[known]]
+        found[missing] = np.nan
         return found
 
-    def update(self, residuals: npt.ArrayLike, reaches: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        """Learn from labels that came after their predictions, in the order in which they came.
+    # -- in the stream
 
-        Args:
-            residuals: (n,), see `residuals`.
-            reaches: (n,), the reach each was published with; NaN where there was none yet.
+    def observe(
+        self, outcome: Outcome, labels: Sequence[Label | None], late: Mapping[int, Late | None] | None = None
+    ) -> list[Region | None]:
+        """Return the region of each event of a block, and learn from each label, in log order.
 
-        Returns:
-            bool (n,): whether the published region held the label.
-        """
-        own, published = np.array(residuals, np.float64, ndmin=1), np.array(reaches, np.float64, ndmin=1)
-        covered = np.zeros(len(own), np.bool_)
-        learn_late(
-            own, published, self.regression, self._ring, self._ascending, self._counts, self._scale, covered
-        )  # fmt: skip
-        self._hits.add(covered[~np.isnan(published)])
-        return covered
-
-    # -- both at once
-
-    def observe(self, outcome: Outcome, labels: Sequence[Label | None]) -> list[Region | None]:
-        """Return the region of each event of a block, by the labels before it; learn from its label, in log order.
+        An event's region is given by the labels before it. What a label is scored by is the region that was published
+        with its event, however long ago.
 
         Args:
             outcome: what `Model.predict_then_learn` gave.
-            labels: of all events of the block; None where it is not known.
+            labels: of all rows of the block; None where it is not known.
+            late: rows that bring the label of an earlier event, and what was published about that; or None for a row
+                that is neither an event nor to be scored.
 
         Returns:
-            One a row of the block: (lower, upper), or a list of classes; None for an event that was refused, and
-            until there were 1 / (1 - confidence) labels.
+            One a row of the block; None for an event that was refused, for a row of `late`, and until there were
+            1 / (1 - confidence) labels.
         """
-        regions: list[Region | None] = [None] * len(outcome.losses)
-        for segment in outcome.segments:
-            if segment.outputs.shape[1] == 0:
-                continue
-            own = [labels[i] for i in segment.rows]
-            residuals = self.residuals(segment, own)
-            known, reaches = np.array([label is not None for label in own], np.bool_), np.empty(len(own))
-            covered = np.zeros(len(own), np.bool_)
-            walk(
-                residuals, known, self._alpha, SLACK, self.regression, self._ring, self._ascending, self._counts,
-                self._scale, reaches, covered,
-            )  # fmt: skip
-            self._hits.add(covered[known & ~np.isnan(reaches)])
-            for i, region in zip(segment.rows, self._noted(self._regions(segment, reaches)), strict=True):
+        count = len(outcome.losses)
+        residuals, values, centres = np.full(count, np.nan), np.full(count, np.nan), np.zeros(count)
+        kinds = np.zeros(count, np.int64)
+        sources, covered = np.full(count, -1, np.int64), np.full(count, at.UNPUBLISHED, np.int64)
+        events = [_without(segment, late or {}) for segment in outcome.segments]
+        events = [segment for segment in events if segment.rows and segment.outputs.shape[1]]
+        for segment in events:
+            own = self.residuals(segment, [labels[i] for i in segment.rows])
+            residuals[segment.rows] = values[segment.rows] = own
+            if self.regression:
+                centres[segment.rows] = segment.outputs[:, 0]
+                values[segment.rows] = [_number(labels[i]) for i in segment.rows]
+            kinds[segment.rows] = np.where(np.isnan(own), at.PREDICTED, at.LABELLED)
+        for i, each in (late or {}).items():
+            if each is not None:
+                residuals[i], kinds[i] = each.residual, at.LATE
+                values[i] = _number(labels[i]) if self.regression else each.residual
+                sources[i] = -1 if each.event is None else each.event
+                covered[i] = at.UNPUBLISHED if each.covered is None else int(each.covered)
+        reaches = np.full(count, np.nan)
+        walk(
+            residuals, centres, values, kinds, sources, self._alpha, SLACK, self.regression, self._ring,
+            self._ascending, self._counts, self._scale, reaches, covered,
+        )  # fmt: skip
+        self._hits.add(covered[covered != at.UNPUBLISHED])
+        regions: list[Region | None] = [None] * count
+        for segment in events:
+            for i, region in zip(segment.rows, self.regions(segment, reaches[segment.rows]), strict=True):
                 regions[i] = region
+        self._sizes.add(np.array([self._size(region) for region in regions if region is not None], np.float64))
         return regions
+
+    def _size(self, region: Region) -> float:
+        return float(region[1] - region[0]) if self.regression else len(region)
 
     # -- what it was worth
 
@@ -259,6 +273,18 @@ class Conformal:
             ring.restore({key: arrays[f"{name}.{key}"] for key in ring.state()})
         if description["confidence"] != self.confidence:
             self._counts[[at.SCORED, at.MISSES]] = 0
+
+
+def _without(segment: Segment, rows: Mapping[int, Any]) -> Segment:
+    """Return a segment without some rows."""
+    kept = [k for k, i in enumerate(segment.rows) if i not in rows] if rows else range(len(segment.rows))
+    if len(kept) == len(segment.rows):
+        return segment
+    return Segment([segment.rows[k] for k in kept], segment.outputs[kept], segment.classes)
+
+
+def _number(label: Label | None) -> float:
+    return np.nan if label is None else float(label)
 
 
 def _kind(label: Label) -> type:

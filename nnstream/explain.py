@@ -147,3 +147,20 @@ def learn_and_explain(
     parts.append(model.learner.predict_then_learn(block[start:]))
     outputs, losses = zip(*parts, strict=True)
     return np.concatenate(outputs), np.concatenate(losses)
+
+
+def sampled(offsets: npt.NDArray[np.int64], share: float, seed: int = 0, stream: int = 0) -> npt.NDArray[np.bool_]:
+    """Return which events belong to a random share of all, by their places in the log alone.
+
+    Args:
+        offsets: int64 (n,), of the events.
+        share: of them, within [0, 1].
+        seed: with another one others are chosen.
+        stream: so are those of another stream (a partition).
+    """
+    z = offsets.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed % 2**64)
+    z ^= np.uint64(stream * 0xD1B54A32D192ED03 % 2**64)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):  # SplitMix64, Steele et al. 2014
+        z = (z ^ (z >> np.uint64(shift))) * np.uint64(factor)
+    uniform = ((z ^ (z >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return uniform < share

@@ -17,7 +17,7 @@ and published, again. docs/delivery-guarantees.md has the failure table.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from nnstream import snapshot
@@ -60,6 +60,8 @@ class State:
         monitor: what `Monitor.describe` gave.
         monitor_arrays: what `Monitor.state` gave.
         waiting: what `LabelJoin.state` gave.
+        confidence: what `Confidence.describe` gave; None where it is off.
+        confidence_arrays: what `Confidence.state` gave.
     """
 
     offset: int
@@ -67,6 +69,8 @@ class State:
     monitor: Mapping[str, Any]
     monitor_arrays: Mapping[str, Any]
     waiting: Mapping[str, Any]
+    confidence: Mapping[str, Any] | None = None
+    confidence_arrays: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> int:
@@ -82,17 +86,20 @@ def pack(model: Model, partition: Partition, state: State) -> snapshot.Captured:
         "offset": state.offset,
         "labels_offset": state.labels_offset,
         "monitor": state.monitor,
+        "confidence": state.confidence,
     }
     arrays = {f"monitor.{name}": array for name, array in state.monitor_arrays.items()}
     arrays |= {f"waiting.{name}": array for name, array in state.waiting.items()}
+    arrays |= {f"confidence.{name}": array for name, array in state.confidence_arrays.items()}
     return snapshot.capture(model, extra, arrays)
 
 
 def unpack(data: bytes, spec: ModelSpec) -> tuple[Model, State]:
     """Return what `pack` packed; raises SnapshotError where it is damaged or belongs to another model."""
     model, extra, arrays = snapshot.load(data, spec)
-    monitor, waiting = (_under(prefix, arrays) for prefix in ("monitor.", "waiting."))
-    return model, State(extra["offset"], extra["labels_offset"], extra["monitor"], monitor, waiting)
+    monitor, waiting, confidence = (_under(prefix, arrays) for prefix in ("monitor.", "waiting.", "confidence."))
+    offsets = extra["offset"], extra["labels_offset"]
+    return model, State(*offsets, extra["monitor"], monitor, waiting, extra.get("confidence"), confidence)
 
 
 def _under(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:

@@ -70,6 +70,31 @@ class ModelVersion(_Record):
     version: Annotated[int, Field(description="How many samples the model had learned when it predicted.")]
 
 
+class Interval(_Record):
+    """Where the label is expected."""
+
+    lower: float
+    upper: float
+
+
+class Explanation(_Record):
+    """What a prediction owes to each feature of its event."""
+
+    method: Literal["integrated_gradients", "gradient_x_input"]
+    label: Annotated[Any, Field(description="The class that is explained; absent for a regression.")] = None
+    output: Annotated[
+        float, Field(description="Log-odds ln(p / (1 - p)) of that class, or the number that was predicted.")
+    ]
+    baseline: Annotated[
+        float | None,
+        Field(description="The same of an event of which nothing is known; absent for `gradient_x_input`."),
+    ] = None
+    contributions: Annotated[
+        dict[str, float],
+        Field(description="What each feature added; by `integrated_gradients` they add up to output - baseline."),
+    ]
+
+
 class Prediction(_Record):
     """What the model said about an event before it learned it."""
 
@@ -85,6 +110,22 @@ class Prediction(_Record):
     label: Annotated[Any, Field(description="The event's label, where it had one.")] = None
     loss: Annotated[
         float | None, Field(description="Loss of this prediction; absent without a label or a prediction.")
+    ] = None
+    interval: Annotated[
+        Interval | None, Field(description="Of a regression with `model.confidence`: what is to hold the label.")
+    ] = None
+    prediction_set: Annotated[
+        list[Any] | None,
+        Field(
+            description="Of a classification with `model.confidence`: the classes that are to hold the label. Empty: "
+            "none is probable enough, an unusual event."
+        ),
+    ] = None
+    confidence: Annotated[float | None, Field(description="How often the interval or set is to hold the label.")] = (
+        None
+    )
+    explanation: Annotated[
+        Explanation | None, Field(description="Of a share of the predictions, see `explain.share`.")
     ] = None
     source: Source
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nnstream.encoder import Row
+from nnstream.explain import Explanation, Method, Request
 from nnstream.model import Model
 from nnstream.outcome import Outcome, Segment
 
@@ -26,10 +27,10 @@ class Learner:
         self.model = model
         self._lock = threading.Lock()
 
-    def learn(self, rows: Sequence[Row], labels: Sequence[Any]) -> Outcome:
-        """Predict each event, then learn it, in order."""
+    def learn(self, rows: Sequence[Row], labels: Sequence[Any], explain: Request | None = None) -> Outcome:
+        """Predict each event, then learn it, in order; explain the predictions that are asked for."""
         with self._lock:
-            return self.model.predict_then_learn(rows, labels)
+            return self.model.predict_then_learn(rows, labels, explain)
 
     def predict(self, row: Row) -> tuple[Segment, int]:
         """Return the prediction for one event and the version of the model that made it; nothing is learned.
@@ -40,3 +41,8 @@ class Learner:
         with self._lock:
             self.model.encoder.check(row)
             return self.model.predict([row]), self.model.version
+
+    def explain(self, row: Row, method: Method) -> Explanation:
+        """Return what today's prediction for one event owes to each of its features; raises like `predict`."""
+        with self._lock:
+            return self.model.explain_one(row, method)

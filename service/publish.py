@@ -12,6 +12,7 @@ from service.events import DEAD_LETTER_HEADER, EXPIRED_HEADER, DeadLetter, Expir
 from service.positions import Offsets, Position
 from service.records import Outgoing, Partition, Record, Refused
 
+_NO_FIELDS: Mapping[str, Any] = {}
 _ENVELOPE_BYTES = 5_000  # our header, and what Kafka adds to a record
 _encoder = msgspec.json.Encoder()
 _encode = _encoder.encode
@@ -82,14 +83,29 @@ class _Prediction(msgspec.Struct, gc=False):
     label: Any
     loss: float | msgspec.UnsetType
     source: _Source
+    interval: Any = msgspec.UNSET
+    prediction_set: Any = msgspec.UNSET
+    confidence: Any = msgspec.UNSET
+    explanation: Any = msgspec.UNSET
 
 
-def predictions(rows: Columns, outcome: Outcome, model: str, source: Partition, topic: str) -> list[Outgoing | None]:
-    """Return the record of each row in log order; None for one that is no event, or could not be predicted."""
+def predictions(
+    rows: Columns, outcome: Outcome, model: str, source: Partition, topic: str, more: Mapping[int, Mapping[str, Any]]
+) -> list[Outgoing | None]:
+    """Return the record of each row in log order; None for one that is no event, or could not be predicted.
+
+    Args:
+        rows: of a batch.
+        outcome: what the model made of them.
+        model: its name.
+        source: partition of the events.
+        topic: of the predictions.
+        more: further fields of some rows.
+    """
     out: list[Outgoing | None] = [None] * len(rows.records)
     for segment in outcome.segments:
         kept = [k for k, i in enumerate(segment.rows) if rows.is_event[i]]
-        values = _bodies(rows, segment, kept, outcome, model, source)
+        values = _bodies(rows, segment, kept, outcome, model, source, more)
         for k, value in zip(kept, values, strict=True):
             i = segment.rows[k]
             record = rows.records[i]
@@ -99,7 +115,13 @@ def predictions(rows: Columns, outcome: Outcome, model: str, source: Partition, 
 
 
 def _bodies(
-    rows: Columns, segment: Segment, kept: Sequence[int], outcome: Outcome, model: str, source: Partition
+    rows: Columns,
+    segment: Segment,
+    kept: Sequence[int],
+    outcome: Outcome,
+    model: str,
+    source: Partition,
+    more: Mapping[int, Mapping[str, Any]],
 ) -> list[bytes]:
     """Return the JSON of these rows of a segment; written in one go, a line each."""
     index = [segment.rows[k] for k in kept]
@@ -111,7 +133,7 @@ def _bodies(
             rows.ids[i], rows.timestamps[i], said[k], shares, _Model(model, version),
             msgspec.UNSET if label is None else label,
             msgspec.UNSET if label is None or loss != loss else loss,  # noqa: PLR0124  # NaN is not itself
-            _Source(source.topic, source.number, rows.records[i].offset),
+            _Source(source.topic, source.number, rows.records[i].offset), **more.get(i, _NO_FIELDS),
         )
         for k, i, shares, version, label, loss in zip(
             kept, index, _probabilities(segment, kept), outcome.versions[index].tolist(), known, losses, strict=True

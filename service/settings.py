@@ -94,6 +94,9 @@ class ModelSettings(_Section):
     """Declared features; other names are then ignored. null infers them from the stream."""
     memory: Annotated[float, Field(ge=2)] | None = None
     """Events that running means and spreads look back; null takes all alike."""
+    confidence: Annotated[float, Field(gt=0, le=0.998)] | None = None
+    """Publish with each prediction an interval or a set of classes that holds the label so often; 0.9 is nine times
+    of ten. null publishes none."""
     learner: Literal["ensemble", "network"] = "ensemble"
     """`ensemble`: many small networks, mixed by what they are worth; nothing to tune. `network`: the one below."""
     network: NetworkSettings = NetworkSettings()
@@ -203,6 +206,17 @@ class CheckpointSettings(_Section):
     """Checkpoints kept a partition."""
 
 
+class ExplainSettings(_Section):
+    """Explanations of predictions."""
+
+    share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the events whose prediction is published with its explanation; which ones follows from their offsets
+    and `model.network.seed`. 0 explains none."""
+    method: Literal["integrated_gradients", "gradient_x_input"] = "integrated_gradients"
+    """`integrated_gradients`: contributions that add up to the prediction. `gradient_x_input`: a fifth of the time,
+    and only the direction at that point."""
+
+
 class MonitorSettings(_Section):
     """How the model is watched."""
 
@@ -257,6 +271,8 @@ class Settings(BaseSettings):
     """Labels that come after their event."""
     checkpoint: CheckpointSettings = CheckpointSettings()
     """Where the model survives a restart."""
+    explain: ExplainSettings = ExplainSettings()
+    """Explanations of predictions."""
     monitor: MonitorSettings = MonitorSettings()
     """How the model is watched."""
     http: HttpSettings = HttpSettings()

@@ -5,11 +5,13 @@ from typing import Any
 
 import structlog
 
+from nnstream.conformal import Region
 from nnstream.model import Model, ModelSpec
 from nnstream.outcome import Outcome
 from nnstream.snapshot import Captured
 from service import checkpoint, publish
 from service.checkpoint import State
+from service.confidence import Confidence
 from service.decode import decode, features_of, label_of
 from service.intake import Batch, Intake, off_the_way
 from service.labels import Joined, LabelJoin
@@ -17,6 +19,7 @@ from service.learner import Learner
 from service.monitor import Drift, Monitor
 from service.positions import Position
 from service.publish import Publisher
+from service.reasons import Reasons, as_record
 from service.records import Outgoing, Partition, Record, Refused
 from service.recovery import Checkpoints
 from service.scoring import published_score
@@ -59,6 +62,10 @@ class Task:
         self.learner = Learner(settings.model.name, Model(spec))
         self.labels = LabelJoin(settings.labels, features_of, label_of)
         self.monitor = Monitor(settings.model.task, settings.monitor.window, settings.monitor.drift_delta)
+        self.confidence = Confidence(settings.model.confidence, regression=settings.model.task == "regression")
+        self.reasons = Reasons(
+            settings.explain.share, settings.explain.method, settings.model.network.seed, partition.number
+        )
         self.intake = Intake(labels_topic=settings.topics.labels is not None)
         self.lag: int | None = None
         self.dead_letters = 0
@@ -88,8 +95,9 @@ class Task:
             events = decode(batch.records, where, limit, self.learner.model.check_label, labels_only=batch.labels)
             joined = self.labels.join(events)
         with self.metrics.stage(Stage.LEARN):
-            outcome = self.learner.learn(joined.features, joined.labels)
-        published = self._predictions(joined, outcome, live=batch.live)
+            outcome = self.learner.learn(joined.features, joined.labels, self.reasons.request(joined))
+            regions = self.confidence.observe(joined, outcome, self.learner.model)
+        published = self._predictions(joined, outcome, regions, live=batch.live)
         with self.metrics.stage(Stage.MONITOR):
             drifts = self._observe(joined, outcome)
         refused = _in_order(events.refused, joined, outcome)
@@ -97,16 +105,23 @@ class Task:
             with self.metrics.stage(Stage.PUBLISH):
                 self._publish(joined, published, refused, drifts)
             self.metrics.drift(self.monitor.signal, len(drifts))
+            self.reasons.note(list(outcome.explanations.values()))
+            self.metrics.beside(self.confidence.conformal, self.reasons.means)
         self.metrics.batch(batch, joined, refused, outcome, self.monitor, pending=self.labels.pending)
 
-    def _predictions(self, joined: Joined, outcome: Outcome, *, live: bool) -> list[Outgoing | None]:
+    def _predictions(
+        self, joined: Joined, outcome: Outcome, regions: Sequence[Region | None], *, live: bool
+    ) -> list[Outgoing | None]:
         """Return what is (or was) published about each row, and keep it for those that wait for their label."""
         waits = any(entry is not None for entry in joined.entries)
         if not (live or waits):
             return []
         with self.metrics.stage(Stage.PUBLISH):
             name, topic = self.learner.name, self._settings.topics.predictions
-            published = publish.predictions(joined, outcome, name, self.partition, topic)
+            more = self.confidence.as_records(regions)
+            for i, explanation in outcome.explanations.items():
+                more[i] = more.get(i, {}) | as_record(explanation)
+            published = publish.predictions(joined, outcome, name, self.partition, topic, more)
         if waits:
             self.labels.note_predictions(joined, published)
         return published
@@ -202,8 +217,9 @@ class Task:
         with self.metrics.stage(Stage.CHECKPOINT):
             monitor = self.monitor
             state = State(
-                self.offset, self.intake.labels_offset, monitor.describe(), monitor.state(), self.labels.state()
-            )
+                self.offset, self.intake.labels_offset, monitor.describe(), monitor.state(), self.labels.state(),
+                self.confidence.describe(), self.confidence.state(),
+            )  # fmt: skip
             self._offsets[state.name] = state.offset
             return checkpoint.pack(self.learner.model, self.partition, state)
 
@@ -241,6 +257,7 @@ class Task:
         self.learner = Learner(self.learner.name, model)
         self.monitor.restore(state.monitor, state.monitor_arrays)
         self.labels.restore(state.waiting)
+        self.confidence.restore(state.confidence, state.confidence_arrays)
         self.intake.resume(state.offset, state.labels_offset, committed)
         self._named, self._offsets[state.name] = committed.checkpoint, state.offset
         log.info("recovered", partition=str(self.partition), checkpoint=self.offset, live_from=committed.offset)

@@ -5,7 +5,7 @@ docs/metrics.md lists them; a test fails when one is missing there.
 
 import time
 from collections import Counter as Tally
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import get_args
@@ -13,6 +13,7 @@ from typing import get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 from nnstream import __version__
+from nnstream.conformal import Conformal
 from nnstream.model import Model
 from nnstream.outcome import Outcome
 from service.events import Problem
@@ -75,6 +76,19 @@ class Telemetry:
         self.weight = Gauge(
             "nnstream_member_weight", "Share of each network in the ensemble's mixture.", (*own, "member"), registry=r
         )
+        self.coverage = Gauge(
+            "nnstream_coverage", "Share of the newest intervals or sets that held their label.", own, registry=r
+        )
+        self.region_size = Gauge(
+            "nnstream_region_size",
+            "Mean width of the newest intervals, or classes in the newest sets.",
+            own,
+            registry=r,
+        )
+        self.contribution = Gauge(
+            "nnstream_contribution", "Mean absolute contribution of a feature to the newest explained predictions.",
+            (*own, "feature"), registry=r,
+        )  # fmt: skip
         self.version = Gauge("nnstream_model_version", "Samples the model has learned.", own, registry=r)
         self.lag = Gauge("nnstream_consumer_lag_events", "Events not yet taken in.", own, registry=r)
         self.batch_events = Histogram("nnstream_batch_events", "Events in a batch.", own, registry=r, buckets=_BATCH)
@@ -185,6 +199,15 @@ class PartitionMetrics:
         for baseline, value in summary["baselines"].items():
             m.score.labels(*labels, name, baseline).set(value)
         m.learned.labels(*labels).inc(outcome.learned)
+
+    def beside(self, conformal: Conformal | None, contributions: Mapping[str, float]) -> None:
+        """Note how sure the predictions are, and what they owe to each feature."""
+        m, labels = self._all, self._labels
+        if conformal is not None and conformal.scored:
+            m.coverage.labels(*labels).set(conformal.coverage)
+            m.region_size.labels(*labels).set(conformal.size)
+        for feature, mean in contributions.items():
+            m.contribution.labels(*labels, feature).set(mean)
 
     def drift(self, signal: str, count: int) -> None:
         """Count drift alerts."""

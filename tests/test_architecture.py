@@ -14,13 +14,15 @@ ROOT = Path(__file__).parents[1]
 FILES = sorted([*ROOT.glob("nnstream/**/*.py"), *ROOT.glob("service/**/*.py")])
 LARGEST = 400
 
-STAGES = {"source", "decode", "learner", "monitor", "publish", "checkpoint"}
+STAGES = {"source", "decode", "learner", "reasons", "confidence", "monitor", "publish", "checkpoint"}
 BASE = {"records", "positions", "events", "errors"}
 # What a stage may import of the service: the public records, and nothing that another stage does.
 STAGE_IMPORTS = {
     "source": {"records", "positions"},
     "decode": {"records", "events"},
     "learner": set(),
+    "reasons": {"records"},
+    "confidence": set(),
     "monitor": set(),
     "publish": {"records", "positions", "events"},
     "checkpoint": {"records"},
@@ -30,6 +32,8 @@ STAGE_USERS = {
     "source": {"worker", "connection", "task", "recovery", "adapters", "testing"},
     "decode": {"task"},
     "learner": {"task"},
+    "reasons": {"task", "web"},
+    "confidence": {"task"},
     "monitor": {"task", "telemetry"},
     "publish": {"task", "connection"},
     "checkpoint": {"task", "recovery", "connection", "wiring", "checkpoint_admin"},

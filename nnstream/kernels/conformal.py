@@ -7,13 +7,16 @@ The conformity scores of the newest labels are kept twice, in the order they cam
 import math
 
 from nnstream.kernels._jit import jit
-from nnstream.kernels.types import Doubles, Flags, Scalar, Table
+from nnstream.kernels.types import Doubles, Scalar, Table
 
 # columns of the counts, int64
 SEEN, SCORED, MISSES = 0, 1, 2
 # columns of the scale, float64: mean absolute residual, and how many it has seen (at most `_MEMORY`)
 MEAN, COUNT = 0, 1
 _MEMORY = 50.0
+# what `walk` is to do with a row, and what it says of a label for whose event nothing was published
+NOTHING, PREDICTED, LABELLED, LATE = 0, 1, 2, 3
+UNPUBLISHED = -1
 
 
 @jit
@@ -85,23 +88,22 @@ def _remember(score: float, ring: Doubles, ascending: Doubles, counts: Table) ->
 
 
 @jit
-def learn(
-    residual: float, reach: float, scaled: bool, ring: Doubles, ascending: Doubles, counts: Table, scale: Doubles
-) -> bool:  # fmt: skip
-    """Score one published set, and take in the residual of its label; return whether the label lay within.
+def _learn(
+    residual: float, covered: int, scaled: bool, ring: Doubles, ascending: Doubles, counts: Table, scale: Doubles
+) -> None:
+    """Count whether a published set held its label, and take in the residual of that label.
 
-    A residual that is not finite is a miss which says nothing about the reach (a class nobody had seen). The scale
-    is moved by a score after that was taken, but in the first `_MEMORY` before: a spread out of one number is none.
+    A residual that is not finite says nothing about the reach (a class nobody had seen). The scale is moved by a
+    score after that was taken, but in the first `_MEMORY` before: a spread out of one number is none.
     """
-    covered = residual <= reach
-    if not math.isnan(reach):
+    if covered != UNPUBLISHED:
         counts[SCORED] += 1
-        counts[MISSES] += 0 if covered else 1
+        counts[MISSES] += 1 - covered
     if not math.isfinite(residual):
-        return covered
+        return
     if not scaled:
         _remember(residual, ring, ascending, counts)
-        return covered
+        return
     before = scale[MEAN]
     young = scale[COUNT] < _MEMORY
     scale[COUNT] = min(scale[COUNT] + 1.0, _MEMORY)
@@ -109,19 +111,24 @@ def learn(
     divisor = scale[MEAN] if young else before
     if divisor > 0.0:
         _remember(residual / divisor, ring, ascending, counts)
-    return covered
 
 
 @jit
 def walk(
-    residuals: Doubles, known: Flags, alpha: float, slack: float, scaled: bool, ring: Doubles, ascending: Doubles,
-    counts: Table, scale: Doubles, reaches: Doubles, covered: Flags,
+    residuals: Doubles, centres: Doubles, values: Doubles, kinds: Table, sources: Table, alpha: float, slack: float,
+    scaled: bool, ring: Doubles, ascending: Doubles, counts: Table, scale: Doubles, reaches: Doubles, covered: Table,
 ) -> None:  # fmt: skip
-    """Give each event its reach, then learn from its label where that is known, strictly in order.
+    """Give each event its reach, and learn from the labels as they come, strictly in order.
 
     Args:
-        residuals: float64 (n,), of the labels.
-        known: bool (n,), whether the label is known; else the residual is not read.
+        residuals: float64 (n,), of each label beside the prediction that was published for its event.
+        centres: float64 (n,), of an event: its set holds the value v where centre - reach <= v <= centre + reach, the
+            very sums that are published.
+        values: float64 (n,), of each label.
+        kinds: int64 (n,): NOTHING, PREDICTED (an event without a label), LABELLED (an event with its label) or LATE
+            (the label of an earlier event).
+        sources: int64 (n,): where a LATE label's event lies in this block; -1 if before it, `covered` then says what
+            came of its set.
         alpha: see `reach_now`; so are the next two.
         slack: misses.
         scaled: whether it is a regression.
@@ -129,20 +136,16 @@ def walk(
         ascending: float64 (window,), the same in ascending order.
         counts: int64 (3,).
         scale: float64 (2,).
-        reaches: float64 (n,), written.
-        covered: bool (n,), written where `known`.
+        reaches: float64 (n,), written for events.
+        covered: int64 (n,), written where a label is scored: 1, 0 or UNPUBLISHED.
     """
     for i in range(residuals.shape[0]):
-        reaches[i] = reach_now(alpha, slack, scaled, ascending, counts, scale)
-        if known[i]:
-            covered[i] = learn(residuals[i], reaches[i], scaled, ring, ascending, counts, scale)
-
-
-@jit
-def learn_late(
-    residuals: Doubles, reaches: Doubles, scaled: bool, ring: Doubles, ascending: Doubles, counts: Table,
-    scale: Doubles, covered: Flags,
-) -> None:  # fmt: skip
-    """Learn from labels that came after their predictions, in order; arguments as in `walk`, `reaches` is read."""
-    for i in range(residuals.shape[0]):
-        covered[i] = learn(residuals[i], reaches[i], scaled, ring, ascending, counts, scale)
+        if kinds[i] == PREDICTED or kinds[i] == LABELLED:
+            reaches[i] = reach_now(alpha, slack, scaled, ascending, counts, scale)
+        if kinds[i] == LABELLED or kinds[i] == LATE:
+            event = i if kinds[i] == LABELLED else sources[i]
+            if event >= 0:
+                low, high = centres[event] - reaches[event], centres[event] + reaches[event]
+                held = 1 if low <= values[i] <= high else 0
+                covered[i] = UNPUBLISHED if math.isnan(reaches[event]) else held
+            _learn(residuals[i], covered[i], scaled, ring, ascending, counts, scale)

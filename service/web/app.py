@@ -21,7 +21,8 @@ from nnstream import __version__
 from nnstream.errors import FeatureError
 from nnstream.outcome import best
 from nnstream.schema import category_text
-from service.events import FeatureValue, ModelVersion
+from service.events import Explanation, FeatureValue, Interval, ModelVersion
+from service.reasons import as_record
 from service.settings import HttpSettings
 from service.task import Task
 from service.web.live import Live
@@ -38,6 +39,7 @@ class PredictRequest(BaseModel):
     partition: Annotated[
         int | None, Field(description="Whose model to ask; needed only where this worker owns several partitions.")
     ] = None
+    explain: Annotated[bool, Field(description="Say also what the prediction owes to each feature.")] = False
 
 
 class PredictResponse(BaseModel):
@@ -45,6 +47,10 @@ class PredictResponse(BaseModel):
 
     prediction: Any
     probabilities: dict[str, float] | None = None
+    interval: Interval | None = None
+    prediction_set: list[Any] | None = None
+    confidence: float | None = None
+    explanation: Explanation | None = None
     model: ModelVersion
     partition: int
 
@@ -151,7 +157,11 @@ def _answer(task: Task, request: PredictRequest) -> PredictResponse:
     if segment.classes:
         names = map(category_text, segment.classes)
         probabilities = dict(zip(names, segment.outputs[0].tolist(), strict=True))
+    more = task.confidence.as_record(task.confidence.region(segment))
+    if request.explain:
+        more |= as_record(task.learner.explain(request.features, task.reasons.method))
     return PredictResponse(
+        **more,
         prediction=best(segment)[0],
         probabilities=probabilities,
         model=ModelVersion(name=task.learner.name, version=version),

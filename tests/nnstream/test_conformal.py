@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnstream import conformal as module
-from nnstream.conformal import SLACK, Conformal
+from nnstream.conformal import SLACK, Conformal, Late
 from nnstream.errors import SpecError
 from nnstream.kernels.conformal import miss_level
 from nnstream.model import Model, ModelSpec
@@ -171,12 +171,21 @@ def by_definition(residuals, alpha, *, regression, window=500):
 @pytest.mark.parametrize("regression", [True, False])
 def test_the_kernel_is_the_definition(regression):
     rng = np.random.default_rng(5)
-    residuals = np.abs(rng.normal(size=3000)) * np.repeat([1.0, 20.0, 0.1], 1000) if regression else rng.random(3000)
-    residuals[700:760] = np.inf
-    conformal, found = Conformal(0.9, regression=regression), []
-    for residual in residuals:
+    if regression:
+        outputs, labels = np.zeros(3000), rng.normal(size=3000) * np.repeat([1.0, 20.0, 0.1], 1000)
+        outputs[700:760] = np.nan  # says nothing about the reach
+        conformal, outcome = Conformal(0.9, regression=True), outcome_of(outputs)
+    else:
+        shares = rng.random(3000)
+        labels = np.where(np.arange(3000) // 60 == 12, "new", "a").tolist()
+        outcome = outcome_of(np.stack([shares, 1 - shares], axis=1), ["a", "b"])
+        conformal = Conformal(0.9, regression=False)
+    residuals = conformal.residuals(outcome.segments[0], labels)
+    assert np.isinf(residuals).sum() == 60
+    found = []
+    for k in range(3000):
         found.append(conformal.reach)
-        conformal.update(residual, conformal.reach)
+        conformal.observe(_part(outcome, k, k + 1), labels[k : k + 1])
     assert found == pytest.approx(by_definition(residuals, 0.1, regression=regression), nan_ok=True, rel=1e-12)
 
 
@@ -191,42 +200,93 @@ def test_the_level_goes_from_everything_to_nothing_and_is_what_was_asked_in_betw
 # -- late labels
 
 
+def _interleaved(labels, outcome, delay):
+    """Return rows as a service takes them: events without their labels, and each label `delay` events later."""
+    rows, waiting = [], deque()
+    for segment in outcome.segments:
+        for k, i in enumerate(segment.rows):
+            rows.append((Segment([0], segment.outputs[k : k + 1], segment.classes), None, i))
+            waiting.append((rows[-1][0], i))
+            if len(waiting) > delay:
+                said, event = waiting.popleft()
+                if labels[event] is not None:
+                    rows.append((said, labels[event], event))
+    return rows
+
+
+def _observe_late(conformal, rows, cuts):
+    """Take interleaved rows in blocks; return the region of each event, and what came of it by what was published."""
+    regions, hits, published = {}, [], {}
+    for start, stop in zip([0, *cuts], [*cuts, len(rows)], strict=True):
+        block, late, here = rows[start:stop], {}, {}
+        for k, (said, label, event) in enumerate(block):
+            if label is None:
+                here[event] = k
+                continue
+            (residual,) = conformal.residuals(said, [label])
+            late[k] = Late(residual, event=here.get(event))
+            if event not in here:
+                region = published[event]
+                held_it = None if region is None else _holds(region, label)
+                late[k] = Late(residual, held_it)
+        segments = [Segment([k], said.outputs, said.classes) for k, (said, _, _) in enumerate(block)]
+        outcome = Outcome(segments, np.zeros(len(block)), np.zeros(len(block), np.int64), {})
+        found = conformal.observe(outcome, [label for _, label, _ in block], late)
+        assert all(found[k] is None for k in late)
+        published |= {event: found[k] for event, k in here.items()}
+    for _, label, event in rows:
+        if label is None:
+            regions[event] = published[event]
+        elif published[event] is not None:
+            hits.append(_holds(published[event], label))
+    return regions, np.array(hits)
+
+
+def _holds(region, label):
+    return region[0] <= label <= region[1] if isinstance(region, tuple) else label in region
+
+
 @pytest.mark.parametrize("regression", [True, False])
 def test_a_label_at_once_is_a_late_label_without_delay(regression):
     labels, outcome = _predicted(regression)
-    at_once, late, regions = Conformal(0.9, regression=regression), Conformal(0.9, regression=regression), []
+    at_once, late = Conformal(0.9, regression=regression), Conformal(0.9, regression=regression)
     expected = at_once.observe(outcome, labels)
-    for segment in outcome.segments:
-        for k, i in enumerate(segment.rows):
-            one = Segment([i], segment.outputs[k : k + 1], segment.classes)
-            reach = late.reach
-            regions += late.predict(one)
-            if labels[i] is not None and one.outputs.shape[1]:
-                late.update(late.residuals(one, [labels[i]]), reach)
-    assert regions == expected
+    rows = _interleaved(labels, outcome, 0)
+    regions, _ = _observe_late(late, rows, range(3, len(rows), 5))
+    assert regions == dict(enumerate(expected))
     assert _bits(late) == _bits(at_once)
+
+
+@settings(max_examples=15, deadline=None)
+@given(cuts=st.lists(st.integers(0, 1400), max_size=12).map(sorted), delay=st.integers(0, 60))
+@pytest.mark.parametrize("regression", [True, False])
+def test_any_cut_between_events_and_late_labels_gives_the_same_bits(regression, cuts, delay):
+    labels, outcome = _predicted(regression)
+    rows = _interleaved(labels, outcome, delay)
+    whole, part = Conformal(0.9, regression=regression), Conformal(0.9, regression=regression)
+    assert _observe_late(part, rows, cuts)[0] == _observe_late(whole, rows, [])[0]
+    assert _bits(part) == _bits(whole)
 
 
 @pytest.mark.parametrize("delay", [1, 50, 300])
 def test_what_was_published_is_scored_when_its_label_comes(delay):
     rng, n = np.random.default_rng(6), 20_000
     labels = (rng.normal(size=n) * np.repeat([1.0, 15.0], n // 2)).tolist()
-    conformal, waiting, hits = Conformal(0.9, regression=True), deque(), []
-    for i, label in enumerate(labels):
-        said = Segment([i], np.zeros((1, 1)), ())
-        reach = conformal.reach
-        (region,) = conformal.predict(said)
-        waiting.append((said, label, reach, region))
-        if len(waiting) > delay:
-            said, came, reach, region = waiting.popleft()
-            (covered,) = conformal.update(conformal.residuals(said, [came]), reach)
-            if region is not None:
-                assert covered == (region[0] <= came <= region[1])
-                hits.append(covered)
-    lowest, highest = coverages(np.array(hits))
+    conformal = Conformal(0.9, regression=True)
+    _, hits = _observe_late(conformal, _interleaved(labels, outcome_of(np.zeros(n)), delay), range(0, 2 * n, 700))
+    lowest, highest = coverages(hits)
     bound = (2 * SLACK + 2 + delay) / WINDOW
     assert 0.9 - bound <= lowest <= highest <= 0.9 + bound
-    assert conformal.coverage == pytest.approx(np.mean(hits[-WINDOW:]))
+    assert conformal.scored == len(hits)
+    assert conformal.coverage == pytest.approx(hits[-WINDOW:].mean())
+
+
+def test_a_row_that_is_not_to_be_scored_changes_nothing():
+    labels, outcome = _predicted(regression=True)
+    conformal = Conformal(0.9, regression=True)
+    before = _bits(conformal)
+    assert conformal.observe(outcome, labels, dict.fromkeys(range(len(labels)))) == [None] * len(labels)
+    assert _bits(conformal) == before
 
 
 # -- with a model, in the stream
@@ -288,9 +348,10 @@ def test_a_class_nobody_had_seen_is_a_miss_and_unlabelled_events_teach_nothing()
     residuals = conformal.residuals(sure.segments[0], ["a", "b", "c", None] + [None] * 26)
     assert residuals[:3].tolist() == pytest.approx([0.05, 0.95, np.inf])
     assert np.isnan(residuals[3:]).all()
-    before = conformal.scored
-    assert not conformal.update(residuals[2], 1.0)
-    assert conformal.scored == before + 1
+    misses = conformal._counts[2]
+    conformal.observe(sure, ["c"] * 30)
+    assert (conformal.scored, conformal._counts[2]) == (scored + 30, misses + 30)
+    assert conformal._counts[0] == 30
 
 
 def test_classes_are_told_apart_as_the_model_does():
