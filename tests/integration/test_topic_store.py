@@ -1,15 +1,10 @@
 """Checkpoints in a Kafka topic, on a real broker: the contract of stores, and what is a topic's own."""
 
-import sys
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 from kafka import KafkaProducer, TopicPartition
 from kafka.consumer import KafkaConsumer
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "contracts"))
-
 from stores import LARGE, P0, StoreContract
 
 from service.adapters.kafka_python.store import KafkaTopicStore
