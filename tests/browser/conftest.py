@@ -1,7 +1,6 @@
 """A real Chromium, and the real service on a real Kafka for it to look at."""
 
 import sys
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -28,14 +27,6 @@ def chromium():
         )
         yield browser
         browser.close()
-
-
-@pytest.fixture(scope="session")
-def kafka(kafka_bootstrap_servers):
-    from harness import Kafka  # noqa: PLC0415
-
-    with closing(Kafka(kafka_bootstrap_servers)) as cluster:
-        yield cluster
 
 
 class Console:

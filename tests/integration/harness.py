@@ -264,6 +264,10 @@ class Service:
             f"{count} samples learned", self.check,
         )  # fmt: skip
 
+    def checkpoint_topic(self):
+        """Return the setting that gives this stream a topic for checkpoints of its own."""
+        return {"checkpoints": f"{self.group}-checkpoints"}
+
     def checkpoint_files(self):
         """Return the checkpoints of all partitions, newest first within each."""
         return sorted(self.checkpoints.rglob("*.safetensors"), reverse=True)
@@ -289,6 +293,16 @@ def nnstream(*arguments, timeout=PATIENCE_SECONDS):
         cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
         check=False, timeout=timeout,
     )  # fmt: skip
+
+
+def question(event):
+    """An event as it is sent before its label is known."""
+    return {name: value for name, value in event.items() if name != "label"}
+
+
+def answer(event):
+    """The late label of an event."""
+    return {"id": event["id"], "label": event["label"]}
 
 
 def decoded(records):

@@ -1,7 +1,8 @@
 """Labels that come later, on a real broker: in the events topic, and in one of their own; killed in between."""
 
 import pytest
-from harness import assert_same, essence, expected, generated, offsets
+from harness import answer, assert_same, essence, expected, generated, offsets, question
+from judge import assert_learned_as_published
 
 from nnstream.model import Model
 from service.wiring import model_spec
@@ -17,18 +18,10 @@ def questions_and_answers(events):
     """Each event without its label, and the label `DELAY` events later."""
     out = []
     for i, event in enumerate(events):
-        out.append({name: value for name, value in event.items() if name != "label"})
+        out.append(question(event))
         if i >= DELAY:
             out.append(answer(events[i - DELAY]))
     return out
-
-
-def answer(event):
-    return {"id": event["id"], "label": event["label"]}
-
-
-def asked(events):
-    return [{name: value for name, value in event.items() if name != "label"} for event in events]
 
 
 def kill_and_go_on(service, before, after):
@@ -68,11 +61,11 @@ def test_labels_in_a_topic_of_their_own(new_service, kafka):
     third = COUNT // 3
 
     def before():
-        service.produce(asked(events[: 2 * third]))
+        service.produce(list(map(question, events[: 2 * third])))
         kafka.produce(labels, [answer(event) for event in events[:third]])
 
     def after():
-        service.produce(asked(events[2 * third :]))
+        service.produce(list(map(question, events[2 * third :])))
         kafka.produce(labels, [answer(event) for event in events[third:]])
 
     kill_and_go_on(service, before, after)
@@ -83,23 +76,3 @@ def test_labels_in_a_topic_of_their_own(new_service, kafka):
     assert service.predicted() == COUNT
     assert_same(offsets(predictions), list(range(COUNT)))
     assert_learned_as_published(service, events, predictions)
-
-
-def assert_learned_as_published(service, events, predictions):
-    """Learn as many labels before each event as its published version says, and predict it again."""
-    model, learned, rows = Model(model_spec(service.settings.model)), 0, []
-    for event, body in zip(events, predictions, strict=True):
-        version = body["model"]["version"]
-        rows += [(True, each) for each in events[learned:version]] + [(False, event)]
-        learned = version
-    outcome = model.predict_then_learn(
-        [event["features"] for _, event in rows], [event["label"] if learn else None for learn, event in rows]
-    )
-    wanted = {}
-    for segment in outcome.segments:
-        for i, outputs in zip(segment.rows, segment.outputs.tolist(), strict=True):
-            if not rows[i][0]:
-                wanted[rows[i][1]["id"]] = outputs
-    found = [list(body.get("probabilities", {}).values()) for body in predictions]
-    assert_same(found, [wanted[event["id"]] for event in events])
-    assert 0 < predictions[-1]["model"]["version"] <= COUNT
