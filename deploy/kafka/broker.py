@@ -111,6 +111,13 @@ class KafkaBroker:
         return f"127.0.0.1:{self._port}"
 
     @property
+    def pid(self) -> int:
+        """The process, which must be running."""
+        if self._process is None:
+            raise KafkaBrokerError("the broker does not run: start() it first")
+        return self._process.pid
+
+    @property
     def is_running(self) -> bool:
         """Whether the process is alive."""
         return self._process is not None and self._process.poll() is None

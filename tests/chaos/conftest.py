@@ -19,5 +19,5 @@ def pytest_collection_modifyitems(config, items):
 def dose(request):
     """How many kills and events."""
     if request.config.getoption("--long-chaos", default=False):
-        return SimpleNamespace(kills=200, events=200_000, pause=2.0, soak_seconds=600)
-    return SimpleNamespace(kills=20, events=40_000, pause=1.5, soak_seconds=20)
+        return SimpleNamespace(kills=200, events=200_000, pause=2.0, frozen_seconds=60, soak_seconds=600)
+    return SimpleNamespace(kills=20, events=40_000, pause=1.0, frozen_seconds=10, soak_seconds=20)

@@ -1,0 +1,61 @@
+"""The broker goes away under load, and comes back: the service waits, and goes on where it was committed."""
+
+import os
+import signal
+import time
+from contextlib import closing
+
+import pytest
+from harness import Kafka, Service, generated, wait_until
+from judge import assert_nothing_lost_nothing_twice
+
+pytestmark = [pytest.mark.integration, pytest.mark.chaos, pytest.mark.timeout(900)]
+
+COUNT = 16_000
+SETTINGS = {
+    "kafka": {"session_timeout_ms": 3_000},
+    "delivery": {"commit_interval_ms": 50},
+    "checkpoint": {"every_events": 2_000, "url": None},
+}
+
+
+@pytest.fixture
+def service(own_kafka_broker, compiled, tmp_path):
+    with closing(Kafka(own_kafka_broker.bootstrap_servers)) as kafka:
+        service = Service(kafka, tmp_path, "stream", SETTINGS)
+        yield service
+        service.kill()
+
+
+def restart(broker):
+    broker.stop()
+    broker.start()
+
+
+def crash(broker):
+    broker.kill()
+    broker.start()
+
+
+def freeze(broker, seconds):
+    """Nothing is refused, nothing is answered."""
+    os.kill(broker.pid, signal.SIGSTOP)
+    time.sleep(seconds)
+    os.kill(broker.pid, signal.SIGCONT)
+
+
+def test_restarted_killed_and_frozen_under_load(service, own_kafka_broker, dose):
+    troubles = [restart, crash, lambda broker: freeze(broker, dose.frozen_seconds)]
+    events = generated(COUNT, seed=12)
+    chunk = COUNT // (len(troubles) + 1)
+    service.start()
+    for number, trouble in enumerate(troubles):
+        service.produce(events[number * chunk : (number + 1) * chunk])
+        service.wait_committed(number * chunk + 500)
+        trouble(own_kafka_broker)
+        service.check()
+    service.produce(events[len(troubles) * chunk :])
+    service.wait_committed(COUNT)
+    wait_until(lambda: service.get("/readyz").status_code == 200, "ready again", service.check)
+    service.stop(quiet=False)
+    assert_nothing_lost_nothing_twice(service, [events])
