@@ -3,7 +3,7 @@
 import numpy as np
 
 from nnstream.kernels._jit import jit
-from nnstream.kernels.elementary import ONE, TWO, ZERO, exp, log
+from nnstream.kernels.elementary import ONE, TWO, ZERO, exp, log, softmax
 from nnstream.kernels.types import Scalar, Vector
 
 LOG, CROSS_ENTROPY, SQUARED, ABSOLUTE, HUBER, QUANTILE, HINGE, PERCEPTRON = range(8)
@@ -18,15 +18,7 @@ def link(code: int, z: Vector, out: Vector) -> None:
             e = exp(-abs(z[j]))
             out[j] = ONE / (ONE + e) if z[j] >= ZERO else e / (ONE + e)
     elif code == CROSS_ENTROPY:
-        top = z[0]
-        for j in range(1, n):
-            top = max(top, z[j])
-        total = ZERO
-        for j in range(n):
-            out[j] = exp(z[j] - top)
-            total += out[j]
-        for j in range(n):
-            out[j] /= total
+        softmax(z, n, out)
     elif code == PERCEPTRON:
         for j in range(n):
             out[j] = ONE if z[j] > ZERO else -ONE
