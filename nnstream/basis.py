@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nnstream.kernels.basis import fill_entries, lag_labels, lag_numbers
+from nnstream.kernels.basis import fill_entries, lag_labels, lag_numbers, place_knots
 
 Array = npt.NDArray[Any]
 
 QUANTILES = (0.005, 0.03, 0.12, 0.25, 0.375, 0.5, 0.625, 0.75, 0.88, 0.97, 0.995)
 BINS = len(QUANTILES)
+_QUANTILES = np.array(QUANTILES)
 MOST_BINNED = 128  # numbers; those after them get no bins
 REFIT_EARLY = (32, 64, 128, 256, 512, 1000)
 REFIT_EVERY = 4000
@@ -122,16 +123,9 @@ class Basis:
 
     def _refit(self) -> None:
         """Place the knots at the quantiles of what is remembered; at each value where there are few."""
-        for j in range(self.numbers):
-            values = np.sort(self._recent[: self.seen, j][~np.isnan(self._recent[: self.seen, j])])
-            knots = np.unique(values)
-            if len(knots) > BINS:
-                at = np.array(QUANTILES) * (len(values) - 1)
-                low = at.astype(np.int64)
-                high = np.minimum(low + 1, len(values) - 1)
-                knots = np.unique(values[low] + (at - low) * (values[high] - values[low]))
-            self._knot_counts[j] = len(knots)
-            self._knots[j, : len(knots)] = knots
+        values = np.sort(self._recent[: self.seen], axis=0)  # NaN comes last
+        present = len(values) - np.isnan(values).sum(axis=0)
+        place_knots(np.ascontiguousarray(values.T), present, _QUANTILES, self._knots, self._knot_counts)
 
     def state(self) -> dict[str, Array]:
         """Return all arrays of state; not copies."""

@@ -19,6 +19,7 @@ class Block:
         number_columns: int64 (numbers,), the column of `X` that holds each of them standardised.
         y: float32 (n, 1): a class index, or the label on its running scale.
         known: bool (n,), whether the label is known.
+        weight: float32 (n,), a factor on what each label teaches.
         values: float64 (n,), a regression's labels as they came.
         centre: float64 (n,), what 0 means in a regression's prediction of each row.
         spread: float64 (n,), what 1 means there beyond the centre.
@@ -29,6 +30,7 @@ class Block:
     number_columns: Array
     y: Array
     known: Array
+    weight: Array
     values: Array
     centre: Array
     spread: Array
@@ -39,7 +41,7 @@ class Block:
     def __getitem__(self, rows: slice) -> "Block":
         return Block(
             self.X[rows], self.numbers[rows], self.number_columns, self.y[rows], self.known[rows],
-            self.values[rows], self.centre[rows], self.spread[rows],
+            self.weight[rows], self.values[rows], self.centre[rows], self.spread[rows],
         )  # fmt: skip
 
     def unlabelled(self) -> "Block":

@@ -17,7 +17,8 @@ from nnstream.kernels import losses as codes
 from nnstream.kernels import sparse as at
 from nnstream.kernels.basis import remember
 from nnstream.kernels.explain_mixture import carry_back, class_gradients, class_outputs, number_gradients, walk_path
-from nnstream.kernels.mixture import mix_classes, mix_numbers
+from nnstream.kernels.lanes import WIDTH
+from nnstream.kernels.mixture import mix_classes, mix_numbers, mix_two
 from nnstream.kernels.sparse import KEEP_EVERY, walk
 from nnstream.members import (
     CLASSIFIERS,
@@ -28,8 +29,10 @@ from nnstream.members import (
     fresh,
     parameter_count,
     shifted,
+    slot_count,
     span,
     split,
+    unit_count,
 )
 from nnstream.state import check_like
 
@@ -39,7 +42,13 @@ _LARGEST_WEIGHT = 1e4
 _LARGEST_LOSS = 9.2
 _PATIENCE, _JUMP, _MARGIN, _SLOW = 4, 1.5, 0.1, 0.1
 _LONGEST_SEGMENT = 4096  # rows, most of them without a label: they need room, too
+_ABSENT = np.float32(-1e30)  # the score of a class that only fills lanes
 _CAPACITY = 2048  # of the replay ring: the longest window, and a whole segment beside it
+
+
+def lanes(count: int) -> int:
+    """Return the least number of whole lanes that holds so many."""
+    return -(-count // WIDTH) * WIDTH
 
 
 class Watch:
@@ -85,36 +94,41 @@ class Ensemble:
         self._born = np.zeros(len(self.members), np.int64)
         self._watch = Watch()
         self._learned = 0
-        self._state = np.zeros((3, max(count, 7)), np.float32)
-        self._mixing = np.full((2, count), 0.0 if regression else 1 / count, np.float32)
+        self._speakers = count
+        self._state = np.zeros((3, lanes(max(count, 7))), np.float32)
+        self._mixing = np.zeros((2, lanes(count)), np.float32)
+        self._mixing[:, :count] = 0.0 if regression else 1 / count
         self._powers = np.ones((len(self.members), 2), np.float64)
         self._rates = np.array([(member.rate, member.keep) for member in self.members], np.float32)
         self._past_columns = np.zeros((_CAPACITY, self._shape.entries), np.int32)
         self._past_values = np.zeros((_CAPACITY, self._shape.entries), np.float32)
-        self._past_y = np.zeros((_CAPACITY, 1), np.float32)
+        self._past_targets = np.zeros((_CAPACITY, 2), np.float32)
         self._describe()
         self._params = np.concatenate([self._fresh(j) for j in range(len(self.members))])
-        self._slots = np.zeros((2, len(self._params)), np.float32)
+        self._slots = np.zeros(self._table[-1, at.SLOT_STOP], np.float32)
 
     def _describe(self) -> None:
-        rows, start = [], 0
+        rows, start, slot = [], 0, 0
         for j, member in enumerate(self.members):
-            seen, count = span(member, self._shape), parameter_count(member, self._shape, self._outputs)
+            seen, units = span(member, self._shape), unit_count(member, self._outputs)
+            stop = start + parameter_count(member, self._shape, self._outputs)
+            slot_stop = slot + slot_count(member, self._shape, self._outputs)
             rows.append(
-                (seen.first_entry, seen.last_entry, seen.first_column, member.hidden, CODES[member.optimizer],
-                 member.replay_window, member.replay_steps, self.seed * 1000 + j, start, start + count, self._born[j])
+                (seen.first_entry, seen.last_entry, seen.first_column, member.hidden, units, CODES[member.optimizer],
+                 member.replay_window, member.replay_steps, self.seed * 1000 + j, start, stop, slot, slot_stop,
+                 self._born[j])
             )  # fmt: skip
-            start += count
+            start, slot = stop, slot_stop
         self._table = np.array(rows, np.int64)
 
-    def _fresh(self, j: int) -> npt.NDArray[np.float32]:
+    def _fresh(self, j: int, had: Shape | None = None) -> npt.NDArray[np.float32]:
         seed = (self.seed * 1000 + j) * 1000 + int(self.rebirths[j])
-        return fresh(self.members[j], self._shape, self._outputs, seed)
+        return fresh(self.members[j], self._shape, self._outputs, seed, had)
 
     @property
     def weights(self) -> npt.NDArray[np.float64]:
         """Return float64 (members,): the share of each member in the Hedge part of the mixture."""
-        scores = self._state[0, : len(self._mixing[0])].astype(np.float64)
+        scores = self._state[0, : self._speakers].astype(np.float64)
         shares = np.exp(scores - scores.max())
         return np.asarray(shares / shares.sum())[: len(self.members)]
 
@@ -162,18 +176,20 @@ class Ensemble:
     def _walk(self, block: Block) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         n, k = len(block), self._outputs
         columns, values = self._entries(block)
+        targets = np.concatenate([block.y, block.weight[:, None]], axis=1)
         remember(
-            columns, values, block.y, block.known, self._learned, self._past_columns, self._past_values, self._past_y
-        )
-        scores = np.empty((len(self._mixing[0]), n, k), np.float32)
+            columns, values, targets, block.known, self._learned,
+            self._past_columns, self._past_values, self._past_targets,
+        )  # fmt: skip
+        scores = self._no_scores(n)
         if self.regression:
             scores[-1, :, 0] = values[:, 0]
-        hidden = max(member.hidden for member in self.members)
-        scratch = np.empty((4, max(hidden, 3 * k)), np.float32)
+        scratch = np.empty((4, max(*self._table[:, at.UNITS], 3 * k)), np.float32)
         loss = codes.HUBER if self.regression else (codes.LOG if k == 1 else codes.CROSS_ENTROPY)
         walk(
-            self._table, self._rates, loss, columns, values, block.y, block.known, self._past_columns,
-            self._past_values, self._past_y, self._learned, self._params, self._slots, self._powers, scratch, scores,
+            self._table, self._rates, loss, columns, values, targets, block.known, self._past_columns,
+            self._past_values, self._past_targets, self._learned, self._params, self._slots, self._powers, scratch,
+            k, scores,
         )  # fmt: skip
         return self._mix(scores, block)
 
@@ -183,7 +199,7 @@ class Ensemble:
         The labels before the event and the trust in each member are no features: they stay as they are on the path.
         """
         columns, values = self._entries(block.unlabelled())
-        lags, nodes, members = self._shape.lags, steps + 1, len(self._mixing[0])
+        lags, nodes, members = self._shape.lags, steps + 1, self._speakers
         units = max(self._outputs, *(member.hidden for member in self.members))
         path = np.empty((2, len(self.members), units), np.float32)
         scores = np.empty((members, nodes, self._outputs), np.float32)
@@ -210,10 +226,14 @@ class Ensemble:
 
     def _explained(self, scores: Array, target: int) -> tuple[npt.NDArray[np.float32], int]:
         """Return what the mixture makes of the members' scores at each node, and the class that is meant by it."""
-        nodes = scores.shape[1]
-        nothing = np.zeros((nodes, 1), np.float32)
-        unlabelled = Block(nothing, nothing, nothing, nothing, np.zeros(nodes, np.bool_), nothing, nothing, nothing)
-        mixed = self._mix(scores.copy(), unlabelled)[0]
+        nodes, k = scores.shape[1], self._outputs
+        nothing, weight = np.zeros((nodes, 1), np.float32), np.ones(nodes, np.float32)
+        unlabelled = Block(
+            nothing, nothing, nothing, nothing, np.zeros(nodes, np.bool_), weight, nothing, nothing, nothing
+        )
+        padded = self._no_scores(nodes)
+        padded[:, :, :k] = scores
+        mixed = self._mix(padded, unlabelled)[0]
         if self.regression:
             return mixed[:, 0].copy(), target
         shares = np.concatenate([1 - mixed, mixed], axis=1) if mixed.shape[1] == 1 else mixed
@@ -233,18 +253,23 @@ class Ensemble:
         one_hot = np.eye(self._outputs, dtype=np.float32)[block.y[:, 0].astype(np.int64)]
         return self._basis.lag_rows(2 * one_hot - np.float32(0.5), block.known)
 
+    def _no_scores(self, n: int) -> npt.NDArray[np.float32]:
+        """Return float32 (members, n, outputs, or more than one in whole lanes), to be written."""
+        k = self._outputs
+        return np.full((self._speakers, n, lanes(k) if k > 1 else 1), _ABSENT, np.float32)
+
     def _mix(self, scores: Array, block: Block) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         n, m = len(block), len(scores)
         classes = 1 if self.regression else max(2, self._outputs)
         mixed, losses = np.empty((n, classes), np.float32), np.empty(n, np.float32)
-        scratch = np.empty((m + 5, max(classes, m, 3)), np.float32)
-        mix = mix_numbers if self.regression else mix_classes
-        mix(scores, block.y, block.known, self._state, self._mixing, scratch, mixed, losses)
+        scratch = np.empty((2 * m + 5, lanes(max(classes, m))), np.float32)
+        mix = mix_numbers if self.regression else (mix_two if self._outputs == 1 else mix_classes)
+        mix(scores, block.y, block.known, block.weight, self._state, self._mixing, scratch, mixed, losses)
         return (mixed if classes != 2 else mixed[:, 1:]), losses  # noqa: PLR2004
 
     def _begin_anew(self, *, drift: bool) -> None:
         """Begin members anew that have diverged, and after a drift the plastic ones: they have most to forget."""
-        for j, (start, stop) in enumerate(self._table[:, [at.START, at.STOP]]):
+        for j, (start, stop, slot, slot_stop) in enumerate(self._table[:, at.START : at.SLOT_STOP + 1]):
             own = self._params[start:stop]
             sane = np.isfinite(own).all() and (len(own) == 0 or np.abs(own).max() < _LARGEST_WEIGHT)
             if sane and not (drift and self.members[j].plastic):
@@ -252,7 +277,7 @@ class Ensemble:
             self.rebirths[j] += 1
             self._born[j] = self._table[j, at.BORN] = self._learned
             own[:] = self._fresh(j)
-            self._slots[:, start:stop] = 0
+            self._slots[slot:slot_stop] = 0
             self._powers[j] = 1
 
     # -- growth and state
@@ -268,25 +293,40 @@ class Ensemble:
         old_table, old_params, old_slots = self._table, self._params, self._slots
         self._shape, self._outputs = after, outputs
         self._describe()
-        self._params = np.concatenate([self._fresh(j) for j in range(len(self.members))])
-        self._slots = np.zeros((2, len(self._params)), np.float32)
+        self._params = np.concatenate([self._fresh(j, before) for j in range(len(self.members))])
+        self._slots = np.zeros(self._table[-1, at.SLOT_STOP], np.float32)
         for j, member in enumerate(self.members):
-            old, new = (slice(*table[j, [at.START, at.STOP]]) for table in (old_table, self._table))
-            pairs = [(old_params, self._params), (old_slots[0], self._slots[0]), (old_slots[1], self._slots[1])]
-            for source, target in pairs:
-                narrow, wide = split(source[old], member, before, had), split(target[new], member, after, outputs)
+            old, new = (
+                self._vectors(old_table[j], old_params, old_slots),
+                self._vectors(self._table[j], self._params, self._slots),
+            )
+            for source, target in zip(old, new, strict=True):
+                narrow, wide = split(source, member, before, had), split(target, member, after, outputs)
                 carry_over(narrow, wide, had, outputs, linear=member.hidden == 0)
         self._resize_past(before, after)
 
+    @staticmethod
+    def _vectors(row: Array, params: Array, slots: Array) -> list[Array]:
+        """Return a member's parameters and what its optimiser keeps of each, as views."""
+        count = row[at.STOP] - row[at.START]
+        starts = range(row[at.SLOT_START], row[at.SLOT_STOP], max(count, 1))
+        return [params[row[at.START] : row[at.STOP]], *(slots[start : start + count] for start in starts)]
+
     def _resize_past(self, before: Shape, after: Shape) -> None:
-        values = np.zeros((_CAPACITY, after.entries), np.float32)
+        """Make room in what was learned for what is new; the rest of the ring is 0 still."""
+        n = min(self._learned, _CAPACITY)
+        columns, values = (
+            np.zeros((_CAPACITY, after.entries), np.int32),
+            np.zeros((_CAPACITY, after.entries), np.float32),
+        )
         if before.lags == after.lags:
-            values[:, : before.lags] = self._past_values[:, : before.lags]
-        own = self._past_values[:, before.lags :]
-        values[:, after.lags : after.lags + before.columns] = own[:, : before.columns]
+            values[:n, : before.lags] = self._past_values[:n, : before.lags]
+        own = self._past_values[:n, before.lags :]
+        values[:n, after.lags : after.lags + before.columns] = own[:, : before.columns]
         bins = after.lags + after.columns
-        values[:, bins : bins + 2 * before.numbers] = own[:, before.columns :]
-        self._past_columns, self._past_values = shifted(self._past_columns, before, after), values
+        values[:n, bins : bins + 2 * before.numbers] = own[:, before.columns :]
+        columns[:n] = shifted(self._past_columns[:n], before, after)
+        self._past_columns, self._past_values = columns, values
 
     def state(self) -> dict[str, Array]:
         """Return the arrays that, with members and seed, are everything there is to know; not copies."""
@@ -299,7 +339,7 @@ class Ensemble:
             "mixing": self._mixing,
             "past_columns": self._past_columns,
             "past_values": self._past_values,
-            "past_y": self._past_y,
+            "past_targets": self._past_targets,
             "rebirths": self.rebirths,
             "born": self._born,
             "watch": self._watch.numbers,
@@ -320,7 +360,7 @@ class Ensemble:
         self._powers, self._state = arrays["powers"].copy(), arrays["mixture"].copy()
         self._mixing, self.rebirths = arrays["mixing"].copy(), arrays["rebirths"].copy()
         self._past_columns, self._past_values = arrays["past_columns"].copy(), arrays["past_values"].copy()
-        self._past_y = arrays["past_y"].copy()
+        self._past_targets = arrays["past_targets"].copy()
         self._born[:], self._watch.numbers[:] = arrays["born"], arrays["watch"]
         self._table[:, at.BORN] = self._born
         self._learned = int(arrays["learned"][0])

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from nnstream.basis import BINS, Shape
 from nnstream.initializers import draw
-from nnstream.kernels.optimizers import ADAGRAD, ADAM, SGD
+from nnstream.kernels.lanes import WIDTH
+from nnstream.kernels.optimizers import ADAGRAD, ADAM, SGD, SLOTS
 
 Sees = Literal["columns", "columns+bins", "lags+columns", "all"]
 CODES = {"sgd": SGD, "adagrad": ADAGRAD, "adam": ADAM}
@@ -58,7 +59,7 @@ CLASSIFIERS = (
     Member("columns+bins", "sgd", 0.03, 32, 1000, 1),
     Member("columns+bins", "sgd", 0.1),
     Member("columns", "adagrad", 0.1, 32, 200, 1, 0.9, plastic=True),
-    Member("columns", "adam", 0.01, 16),
+    Member("columns", "adam", 0.01),
     Member("columns", "sgd", 0.1, 0),
     Member("lags+columns", "adagrad", 0.1, 0, keep=0.9),
     Member("all", "sgd", 0.3, 0),
@@ -97,12 +98,22 @@ def span(member: Member, shape: Shape) -> Span:
             return Span(0, shape.entries, 0, shape.width)
 
 
+def unit_count(member: Member, outputs: int) -> int:
+    """Return how many numbers a column's row of weights holds: whole lanes, but for one linear output."""
+    if member.hidden:
+        return member.hidden
+    return 1 if outputs == 1 else -(-outputs // WIDTH) * WIDTH
+
+
 def parameter_count(member: Member, shape: Shape, outputs: int) -> int:
-    """Return the number of weights and biases."""
-    columns = span(member, shape).columns
-    if member.hidden == 0:
-        return columns * outputs + outputs
-    return columns * member.hidden + member.hidden + member.hidden * outputs + outputs
+    """Return the number of weights and biases, with those that only fill lanes."""
+    upper = (member.hidden + 1) * outputs if member.hidden else 0
+    return (span(member, shape).columns + 1) * unit_count(member, outputs) + upper
+
+
+def slot_count(member: Member, shape: Shape, outputs: int) -> int:
+    """Return how much state the optimiser keeps."""
+    return SLOTS[CODES[member.optimizer]] * parameter_count(member, shape, outputs)
 
 
 class Parts(NamedTuple):
@@ -118,35 +129,41 @@ class Parts(NamedTuple):
 
 def split(flat: npt.NDArray[np.float32], member: Member, shape: Shape, outputs: int) -> Parts:
     """Return views into a member's flat parameters (or into one of its slots)."""
-    units = member.hidden or outputs
-    rows_end = span(member, shape).columns * units
-    rows = flat[:rows_end].reshape(-1, units)
+    seen, units = span(member, shape).columns, unit_count(member, outputs)
+    rows = flat[: seen * units].reshape(seen, units)[:, : member.hidden or outputs]
+    above = flat[seen * units :]
+    top = above[member.hidden : len(above) - outputs].reshape(outputs, -1) if member.hidden else above[:0, None]
+    bias = above[len(above) - outputs :] if member.hidden else above[:outputs]
     lags = shape.lags if member.sees in ("lags+columns", "all") else 0
     columns = lags + shape.columns
-    hidden_end = rows_end + member.hidden
-    return Parts(
-        rows[:lags],
-        rows[lags:columns],
-        rows[columns:],
-        flat[rows_end:hidden_end],
-        flat[hidden_end : len(flat) - outputs].reshape(member.hidden, outputs),
-        flat[len(flat) - outputs :],
-    )
+    return Parts(rows[:lags], rows[lags:columns], rows[columns:], above[: member.hidden], top, bias)
 
 
-def fresh(member: Member, shape: Shape, outputs: int, seed: int) -> npt.NDArray[np.float32]:
-    """Return a member's initial parameters; a column's weights do not depend on how many columns follow."""
+def fresh(member: Member, shape: Shape, outputs: int, seed: int, had: Shape | None = None) -> npt.NDArray[np.float32]:
+    """Return a member's initial parameters; a column's weights do not depend on how many columns follow.
+
+    Args:
+        member: whose.
+        shape: of its rows.
+        outputs: how many it has.
+        seed: of the weights.
+        had: columns whose weights, as all that lies above them, are left at 0: they will be carried over.
+    """
     flat = np.zeros(parameter_count(member, shape, outputs), np.float32)
     if member.follows:
-        flat[:outputs] = 1.0
+        if had is None:
+            flat[:outputs] = 1.0
         return flat
     parts = split(flat, member, shape, outputs)
-    fan_in, units = span(member, shape).columns, member.hidden or outputs
+    fan_in, width = span(member, shape).columns, member.hidden or outputs
     kind = "he" if member.hidden else "lecun"
-    parts.lags[:] = draw(kind, seed, 0, range(len(parts.lags)), fan_in, units)
-    parts.columns[:] = draw(kind, seed, 1, range(len(parts.columns)), fan_in, units)
-    parts.bins[:] = draw(kind, seed, 2, range(len(parts.bins)), fan_in, units)
-    parts.top[:] = draw("lecun", seed, 3, range(member.hidden), member.hidden, outputs)
+    known = had or Shape(0, 0, 0)
+    kinds = ((parts.lags, known.lags), (parts.columns, known.columns), (parts.bins, known.numbers * BINS))
+    for layer, (rows, start) in enumerate(kinds):
+        if len(rows) > start:
+            rows[start:] = draw(kind, seed, layer, range(start, len(rows)), fan_in, width)
+    if member.hidden and had is None:
+        parts.top[:] = draw("lecun", seed, 3, range(member.hidden), member.hidden, outputs).T
     return flat
 
 
@@ -173,7 +190,8 @@ def carry_over(old: Parts, new: Parts, before: int, after: int, *, linear: bool)
     new.columns[: len(old.columns), units] = old.columns
     new.bins[: len(old.bins), units] = old.bins
     new.hidden_bias[:] = old.hidden_bias
-    new.top[:, outputs] = old.top
+    if len(old.top):
+        new.top[outputs] = old.top
     new.bias[outputs] = old.bias
     if len(old.lags) and not first:
         for r in range(3):

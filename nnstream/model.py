@@ -344,7 +344,8 @@ class Model:
         n = len(known)
         y, values = np.zeros((n, 1), np.float32), np.full(n, np.nan)
         columns = self.encoder.number_columns
-        return Block(encoded.X, encoded.numbers, columns, y, known, values, np.zeros(n), np.zeros(n))
+        weight = np.ones(n, np.float32)
+        return Block(encoded.X, encoded.numbers, columns, y, known, weight, values, np.zeros(n), np.zeros(n))
 
     def _fill(self, block: Block, targets: Array) -> None:
         """Write the targets into a block; a regression's scale moves by them."""

@@ -19,7 +19,7 @@ from nnstream.encoder import Encoder
 from nnstream.errors import SnapshotDamagedError, SnapshotMismatchError, SpecError
 from nnstream.model import Model, ModelSpec
 
-FORMAT = 2
+FORMAT = 3
 _KEY = "nnstream"
 Array = npt.NDArray[Any]
 

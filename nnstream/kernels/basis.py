@@ -60,6 +60,38 @@ def lag_numbers(y: Doubles, known: Flags, centre: Doubles, spread: Doubles, lags
 
 
 @jit
+def place_knots(values: Doubles, present: Table, quantiles: Doubles, knots: Doubles, knot_counts: Table) -> None:
+    """Place each number's knots at the quantiles of its values; at each value where there are few.
+
+    Args:
+        values: float64 (m, n), ascending.
+        present: int64 (m,), how many of them there are.
+        quantiles: float64 (b,), ascending, from 0 to 1.
+        knots: float64 (m, b), written, ascending.
+        knot_counts: int64 (m,), written: how many of them differ.
+    """
+    bins = quantiles.shape[0]
+    for j in range(values.shape[0]):
+        distinct = 0
+        for i in range(present[j]):
+            if i == 0 or values[j, i] != values[j, i - 1]:
+                if distinct < bins:
+                    knots[j, distinct] = values[j, i]
+                distinct += 1
+        if distinct > bins:
+            distinct = 0
+            for b in range(bins):
+                at = quantiles[b] * (present[j] - 1)
+                low = int(at)
+                high = min(low + 1, present[j] - 1)
+                knot = values[j, low] + (at - low) * (values[j, high] - values[j, low])
+                if distinct == 0 or knot != knots[j, distinct - 1]:
+                    knots[j, distinct] = knot
+                    distinct += 1
+        knot_counts[j] = distinct
+
+
+@jit
 def fill_entries(
     lags: Matrix, X: Matrix, numbers: Doubles, number_columns: Table, knots: Doubles, knot_counts: Table,
     columns: Any, values: Matrix,
@@ -121,8 +153,8 @@ def _position(x: float, scaled: Any, knots: Doubles, count: int) -> Any:
 
 @jit
 def remember(
-    columns: Any, values: Matrix, y: Matrix, known: Flags, learned: int, past_columns: Any, past_values: Matrix,
-    past_y: Matrix,
+    columns: Any, values: Matrix, targets: Matrix, known: Flags, learned: int, past_columns: Any, past_values: Matrix,
+    past_targets: Matrix,
 ) -> int:  # fmt: skip
     """Copy the rows with a label into the ring, the t-th learned at t modulo its capacity; return the new count."""
     t = learned
@@ -132,6 +164,6 @@ def remember(
             for e in range(columns.shape[1]):
                 past_columns[k, e] = columns[i, e]
                 past_values[k, e] = values[i, e]
-            past_y[k, 0] = y[i, 0]
+            past_targets[k, 0], past_targets[k, 1] = targets[i, 0], targets[i, 1]
             t += 1
     return t

@@ -15,13 +15,13 @@ import numpy as np
 from nnstream.kernels._jit import jit
 from nnstream.kernels.types import Scalar
 
-_LOG2E = np.float32(1.44269504088896341)
-_LN2_HIGH = np.float32(0.693359375)
-_LN2_LOW = np.float32(-2.12194440e-4)
-_EXP_MAX = np.float32(88.0)
-_EXP_MIN = np.float32(-87.0)
-_SQRT_HALF = np.float32(0.707106781186547524)
-_TINY = np.float32(1.17549435e-38)
+LOG2E = np.float32(1.44269504088896341)
+LN2_HIGH = np.float32(0.693359375)
+LN2_LOW = np.float32(-2.12194440e-4)
+EXP_MAX = np.float32(88.0)
+EXP_MIN = np.float32(-87.0)
+SQRT_HALF = np.float32(0.707106781186547524)
+TINY = np.float32(1.17549435e-38)
 ZERO = np.float32(0.0)
 HALF = np.float32(0.5)
 ONE = np.float32(1.0)
@@ -31,10 +31,10 @@ TWO = np.float32(2.0)
 @jit
 def exp(x: Scalar) -> Scalar:
     """Return e^x for a float32 `x`; clamped to [e^-87, e^88], so never 0 and never Inf."""
-    x = min(max(x, _EXP_MIN), _EXP_MAX)
-    n = np.floor(_LOG2E * x + HALF)
-    x = x - n * _LN2_HIGH
-    x = x - n * _LN2_LOW
+    x = min(max(x, EXP_MIN), EXP_MAX)
+    n = np.floor(LOG2E * x + HALF)
+    x = x - n * LN2_HIGH
+    x = x - n * LN2_LOW
     p = np.float32(1.9875691500e-4)
     p = p * x + np.float32(1.3981999507e-3)
     p = p * x + np.float32(8.3334519073e-3)
@@ -49,10 +49,10 @@ def exp(x: Scalar) -> Scalar:
 @jit
 def log(x: Scalar) -> Scalar:
     """Return ln(x) for a positive float32 `x`; anything below the smallest normal number counts as that."""
-    bits = np.float32(max(x, _TINY)).view(np.int32)
+    bits = np.float32(max(x, TINY)).view(np.int32)
     e = np.float32((bits >> np.int32(23)) - np.int32(126))
     m = np.int32((bits & np.int32(0x007FFFFF)) | np.int32(0x3F000000)).view(np.float32)
-    if m < _SQRT_HALF:
+    if m < SQRT_HALF:
         e = e - ONE
         m = m + m - ONE
     else:
@@ -68,9 +68,9 @@ def log(x: Scalar) -> Scalar:
     p = p * m + np.float32(-2.4999993993e-1)
     p = p * m + np.float32(3.3333331174e-1)
     y = m * z * p
-    y = y + e * _LN2_LOW
+    y = y + e * LN2_LOW
     y = y - HALF * z
-    return m + y + e * _LN2_HIGH
+    return m + y + e * LN2_HIGH
 
 
 @jit
@@ -94,6 +94,20 @@ def tanh(x: Scalar) -> Scalar:
 
 
 @jit
+def softmax(scores: Any, n: int, out: Any) -> None:
+    """Write e^s / Σ e^s of the first `n` scores; `out` may be `scores`."""
+    top = scores[0]
+    for j in range(1, n):
+        top = max(top, scores[j])
+    total = ZERO
+    for j in range(n):
+        out[j] = exp(scores[j] - top)
+        total += out[j]
+    for j in range(n):
+        out[j] /= total
+
+
+@jit
 def softplus(x: Scalar) -> Scalar:
     """Return ln(1 + e^x), without overflow: max(x, 0) + ln(1 + e^-|x|)."""
     return max(x, ZERO) + log(ONE + exp(-abs(x)))
@@ -102,7 +116,7 @@ def softplus(x: Scalar) -> Scalar:
 @jit
 def normal_cdf(x: Scalar) -> Scalar:
     """Return the standard normal distribution function at `x`; absolute error below 3e-7."""
-    a = abs(x) * _SQRT_HALF
+    a = abs(x) * SQRT_HALF
     t = ONE / (ONE + np.float32(0.3275911) * a)
     p = np.float32(1.061405429)
     p = p * t + np.float32(-1.453152027)

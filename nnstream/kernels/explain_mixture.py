@@ -10,18 +10,10 @@ import numpy as np
 
 from nnstream.kernels._jit import jit
 from nnstream.kernels.dense import dot
-from nnstream.kernels.elementary import ONE, ZERO, exp, log
+from nnstream.kernels.elementary import ONE, ZERO, exp, log, softmax
 from nnstream.kernels.explain import complete
-from nnstream.kernels.mixture import (
-    _LARGEST,
-    _LOWEST,
-    _TINY,
-    HEDGE,
-    LAST,
-    _log_probabilities,
-    _softmax,
-)
-from nnstream.kernels.sparse import FIRST_COLUMN, FIRST_ENTRY, HIDDEN, LAST_ENTRY, START, STOP
+from nnstream.kernels.mixture import HEDGE, LARGEST, LAST, LOWEST, TINY, least_share
+from nnstream.kernels.sparse import FIRST_COLUMN, FIRST_ENTRY, HIDDEN, LAST_ENTRY, START, STOP, UNITS
 from nnstream.kernels.types import Cube, Matrix, Scalar, Table, Vector
 
 
@@ -32,7 +24,7 @@ def walk_path(
     """Write the members' scores at the nodes of the path.
 
     Args:
-        members: int64 (m, 11), see `nnstream.kernels.sparse`.
+        members: int64 (m, 14), see `nnstream.kernels.sparse`.
         columns: int32 (entries,), of one row.
         values: float32 (entries,).
         lags: the first entries, which are there at the path's beginning already.
@@ -43,14 +35,15 @@ def walk_path(
     nodes, outputs = scores.shape[1], scores.shape[2]
     for m in range(members.shape[0]):
         own, hidden = params[members[m, START] : members[m, STOP]], members[m, HIDDEN]
-        units = hidden if hidden > 0 else outputs
+        width, units = hidden if hidden > 0 else outputs, members[m, UNITS]
         top = own.shape[0] - outputs
-        base, end = path[0, m, :units], path[1, m, :units]
-        for j in range(units):
-            base[j] = end[j] = own[top - hidden * outputs - hidden + j] if hidden > 0 else own[top + j]
+        biases = top - hidden * outputs - hidden if hidden > 0 else own.shape[0] - units
+        base, end = path[0, m, :width], path[1, m, :width]
+        for j in range(width):
+            base[j] = end[j] = own[biases + j]
         for e in range(members[m, FIRST_ENTRY], members[m, LAST_ENTRY]):
             at = (columns[e] - members[m, FIRST_COLUMN]) * units
-            for j in range(units):
+            for j in range(width):
                 moved = values[e] * own[at + j]
                 end[j] += moved
                 if e < lags:
@@ -61,7 +54,7 @@ def walk_path(
             for j in range(hidden):
                 a = max(_between(base[j], end[j], s, nodes), ZERO)
                 for c in range(outputs):
-                    scores[m, s, c] += a * own[top - hidden * outputs + j * outputs + c]
+                    scores[m, s, c] += a * own[top - hidden * outputs + c * hidden + j]
 
 
 @jit
@@ -90,19 +83,21 @@ def class_gradients(
     classes = 2 if k == 1 else k
     said, ways = scratch[:m, :classes], scratch[m : m + 3, :classes]
     trust, share, slope = scratch[m + 3], scratch[m + 4], scratch[m + 5]
-    _softmax(state[HEDGE], m, trust)
-    _softmax(state[LAST], 3, share)
+    least = least_share(k)
+    most = ONE - least * np.float32(classes)
+    softmax(state[HEDGE], m, trust)
+    softmax(state[LAST], 3, share)
     for i in range(scores.shape[1]):
         for c in range(classes):
             ways[0, c] = ways[1, c] = ways[2, c] = ZERO
         for j in range(m):
             _log_probabilities(scores[j, i], said[j])
             for c in range(classes):
-                ways[0, c] += trust[j] * exp(said[j, c])
+                ways[0, c] += trust[j] * (least + most * exp(said[j, c]))
                 ways[1, c] += learned[0, j] * said[j, c]
                 ways[2, c] += learned[1, j] * said[j, c]
-        _softmax(ways[1], classes, ways[1])
-        _softmax(ways[2], classes, ways[2])
+        softmax(ways[1], classes, ways[1])
+        softmax(ways[2], classes, ways[2])
         rest = own = ZERO
         for c in range(classes):
             mixed = share[0] * ways[0, c] + share[1] * ways[1, c] + share[2] * ways[2, c]
@@ -110,16 +105,36 @@ def class_gradients(
             rest += ZERO if c == target else mixed
         slow = fast = ZERO
         for c in range(classes):
-            slope[c] = ONE / max(own, _TINY) if c == target else -ONE / max(rest, _TINY)
+            slope[c] = ONE / max(own, TINY) if c == target else -ONE / max(rest, TINY)
             slow += slope[c] * ways[1, c]
             fast += slope[c] * ways[2, c]
         for j in range(m):
             for c in range(classes):
-                said_slope = share[0] * slope[c] * trust[j] * exp(said[j, c])
+                said_slope = share[0] * slope[c] * trust[j] * most * exp(said[j, c])
                 said_slope += share[1] * learned[0, j] * ways[1, c] * (slope[c] - slow)
                 said_slope += share[2] * learned[1, j] * ways[2, c] * (slope[c] - fast)
                 ways[0, c] = said_slope
             _score_gradient(scores[j, i], said[j], ways[0], gradients[j, i])
+
+
+@jit
+def _log_probabilities(scores: Vector, out: Vector) -> None:
+    """Write a member's log probabilities of each class; one that is not finite says nothing."""
+    classes = out.shape[0]
+    for c in range(scores.shape[0]):
+        if not np.isfinite(scores[c]):
+            for each in range(classes):
+                out[each] = -log(np.float32(classes))
+            return
+    if scores.shape[0] == 1:
+        s = min(max(scores[0], LOWEST), -LOWEST)
+        rest = log(ONE + exp(-abs(s)))
+        out[1] = min(s, ZERO) - rest
+        out[0] = min(-s, ZERO) - rest
+        return
+    softmax(scores, classes, out)
+    for c in range(classes):
+        out[c] = max(log(out[c]), LOWEST)
 
 
 @jit
@@ -131,12 +146,12 @@ def _score_gradient(scores: Vector, said: Vector, slope: Vector, gradient: Vecto
                 gradient[each] = ZERO
             return
     if scores.shape[0] == 1:
-        inside = abs(scores[0]) < -_LOWEST
+        inside = abs(scores[0]) < -LOWEST
         gradient[0] = exp(said[0]) * slope[1] - exp(said[1]) * slope[0] if inside else ZERO
         return
     total = ZERO
     for c in range(scores.shape[0]):
-        gradient[c] = slope[c] if said[c] > _LOWEST else ZERO
+        gradient[c] = slope[c] if said[c] > LOWEST else ZERO
         total += gradient[c]
     top = scores[0]
     for c in range(1, scores.shape[0]):
@@ -155,8 +170,8 @@ def number_gradients(
     """Write the derivative of the number that `mix_numbers` mixes; arguments as in `class_gradients`, k = 1."""
     m = scores.shape[0]
     trust, share = scratch[m + 3], scratch[m + 4]
-    _softmax(state[HEDGE], m, trust)
-    _softmax(state[LAST], 3, share)
+    softmax(state[HEDGE], m, trust)
+    softmax(state[LAST], 3, share)
     for i in range(scores.shape[1]):
         centre = ZERO
         for j in range(m):
@@ -169,18 +184,18 @@ def number_gradients(
             fast += learned[1, j] * away
             slow_sum += learned[0, j]
             fast_sum += learned[1, j]
-        slow_share = share[1] if abs(slow) < _LARGEST else ZERO
-        fast_share = share[2] if abs(fast) < _LARGEST else ZERO
+        slow_share = share[1] if abs(slow) < LARGEST else ZERO
+        fast_share = share[2] if abs(fast) < LARGEST else ZERO
         for j in range(m):
             slope = share[0] * trust[j]
             slope += slow_share * (trust[j] * (ONE - slow_sum) + learned[0, j])
             slope += fast_share * (trust[j] * (ONE - fast_sum) + learned[1, j])
-            gradients[j, i, 0] = slope if abs(scores[j, i, 0]) < _LARGEST else ZERO
+            gradients[j, i, 0] = slope if abs(scores[j, i, 0]) < LARGEST else ZERO
 
 
 @jit
 def _limited(said: Scalar) -> Scalar:
-    return min(max(said, -_LARGEST), _LARGEST) if np.isfinite(said) else ZERO
+    return min(max(said, -LARGEST), LARGEST) if np.isfinite(said) else ZERO
 
 
 @jit
@@ -211,13 +226,13 @@ def carry_back(
         contributions[e] = ZERO
     for m in range(members.shape[0]):
         own, hidden = params[members[m, START] : members[m, STOP]], members[m, HIDDEN]
-        units = hidden if hidden > 0 else outputs
-        mean = scratch[0, :units]
+        width, units = hidden if hidden > 0 else outputs, members[m, UNITS]
+        mean = scratch[0, :width]
         _mean_delta(own, hidden, outputs, path[0, m], path[1, m], gradients[m], nodes, mean)
         for e in range(max(lags, members[m, FIRST_ENTRY]), members[m, LAST_ENTRY]):
             if values[e] != ZERO:
                 at = (columns[e] - members[m, FIRST_COLUMN]) * units
-                contributions[e] += values[e] * dot(own[at : at + units], mean)
+                contributions[e] += values[e] * dot(own[at : at + width], mean)
 
 
 @jit
@@ -252,7 +267,7 @@ def _mean_delta(
         for j in range(hidden):
             total = ZERO
             for c in range(outputs):
-                total += own[top + j * outputs + c] * gradients[s, c]
+                total += own[top + c * hidden + j] * gradients[s, c]
             za = _between(base[j], end[j], s, nodes)
             zb = _between(base[j], end[j], s + 1, nodes) if nodes > 1 else za
             rising = ONE if zb > ZERO else ZERO
@@ -268,4 +283,4 @@ def class_outputs(mixed: Matrix, target: int, output: Vector) -> None:
         rest = ZERO
         for c in range(mixed.shape[1]):
             rest += ZERO if c == target else mixed[i, c]
-        output[i] = log(max(mixed[i, target], _TINY)) - log(max(rest, _TINY))
+        output[i] = log(max(mixed[i, target], TINY)) - log(max(rest, TINY))

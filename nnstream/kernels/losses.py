@@ -3,8 +3,8 @@
 import numpy as np
 
 from nnstream.kernels._jit import jit
-from nnstream.kernels.elementary import ONE, TWO, ZERO, exp, log
-from nnstream.kernels.types import Scalar, Vector
+from nnstream.kernels.elementary import ONE, TWO, ZERO, exp, log, softmax
+from nnstream.kernels.types import Matrix, Scalar, Vector
 
 LOG, CROSS_ENTROPY, SQUARED, ABSOLUTE, HUBER, QUANTILE, HINGE, PERCEPTRON = range(8)
 
@@ -18,15 +18,7 @@ def link(code: int, z: Vector, out: Vector) -> None:
             e = exp(-abs(z[j]))
             out[j] = ONE / (ONE + e) if z[j] >= ZERO else e / (ONE + e)
     elif code == CROSS_ENTROPY:
-        top = z[0]
-        for j in range(1, n):
-            top = max(top, z[j])
-        total = ZERO
-        for j in range(n):
-            out[j] = exp(z[j] - top)
-            total += out[j]
-        for j in range(n):
-            out[j] /= total
+        softmax(z, n, out)
     elif code == PERCEPTRON:
         for j in range(n):
             out[j] = ONE if z[j] > ZERO else -ONE
@@ -75,6 +67,14 @@ def loss(code: int, shape: Scalar, z: Vector, y: Vector) -> Scalar:
         for j in range(n):
             total += max(ZERO, -(TWO * y[j] - ONE) * z[j])
     return total
+
+
+@jit
+def log_losses(Y: Matrix, losses: Vector) -> None:
+    """Turn scores of one output into their log losses, in place: a row after the other, many at once; NaN stays."""
+    for i in range(losses.shape[0]):
+        z = losses[i]
+        losses[i] = max(z, ZERO) - z * Y[i, 0] + log(ONE + exp(-abs(z)))
 
 
 @jit

@@ -11,7 +11,7 @@ from nnstream.kernels._jit import jit
 from nnstream.kernels.activations import activate, multiply_by_derivative
 from nnstream.kernels.dense import backward_inputs, backward_weights, forward
 from nnstream.kernels.elementary import ONE, ZERO
-from nnstream.kernels.losses import gradient, link, loss
+from nnstream.kernels.losses import LOG, gradient, link, log_losses, loss
 from nnstream.kernels.optimizers import FTRL, update
 from nnstream.kernels.regularizers import clip_by_norm, clip_by_value, draw_mask, limit_norms, penalise
 from nnstream.kernels.schedules import rate_factor
@@ -96,13 +96,19 @@ def _walk(
     last = units - layers[-1, at.FAN_OUT]
     dropout = hyper[at.DROPOUT]
     code, shape = member[at.LOSS], hyper[at.LOSS_SHAPE]
+    later = code == LOG and units - last == 1  # a sample need not wait for what only its reader wants to know
+    labelled = False
     for i in range(X.shape[0]):
         _forward(X[i], layers, params, z, a, mask, False)
         link(code, z[last:], outputs[i])
         if not has_label[i]:
             losses[i] = np.float32(np.nan)
             continue
-        losses[i] = loss(code, shape, z[last:], Y[i])
+        labelled = True
+        if later:
+            losses[i] = z[last] if np.isfinite(z[last] - z[last] * Y[i, 0]) else np.float32(np.nan)
+        else:
+            losses[i] = loss(code, shape, z[last:], Y[i])
         if not np.isfinite(losses[i]):
             clock[at.SAMPLES] += 1
             clock[at.SKIPPED] += 1
@@ -122,6 +128,8 @@ def _walk(
         clock[at.PENDING] += 1
         if clock[at.PENDING] == member[at.BATCH_SIZE]:
             _step(member, layers, hyper, params, slots, grad, powers, clock)
+    if later and labelled:
+        log_losses(Y, losses)
 
 
 @jit

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from nnstream import snapshot
 from nnstream.ensemble import CHECK_EVERY, Ensemble, Watch
-from nnstream.kernels.mixture import mix_classes, mix_numbers
-from nnstream.kernels.sparse import walk
+from nnstream.kernels.mixture import mix_classes, mix_numbers, mix_two
+from nnstream.kernels.sparse import START, STOP, walk
 from nnstream.model import Model, ModelSpec
 
 CLASSIFIER = ModelSpec(learner="ensemble")
@@ -107,7 +107,7 @@ def test_a_broken_member_is_begun_anew_counted_and_never_heard():
     model.predict_then_learn(rows[:CHECK_EVERY], labels[:CHECK_EVERY])
     ensemble = model.learner
     before = ensemble.rebirths.copy()
-    start, stop = ensemble._table[3, [-3, -2]]
+    start, stop = ensemble._table[3, [START, STOP]]
     ensemble._params[start:stop] = np.nan
     outcome = model.predict_then_learn(rows[CHECK_EVERY:], labels[CHECK_EVERY:])
     assert np.isfinite(outcome.losses).all()
@@ -142,11 +142,12 @@ def test_the_watch_notices_a_jump_and_then_is_content():
 def test_after_a_drift_plastic_members_begin_anew():
     rng = np.random.default_rng(7)
     rows = [{"a": float(a), "b": float(b)} for a, b in rng.normal(size=(10_000, 2))]
-    labels = [(row["a"] > row["b"]) == (i < 7000) for i, row in enumerate(rows)]
+    drift = 13 * CHECK_EVERY
+    labels = [(row["a"] > row["b"]) == (i < drift) for i, row in enumerate(rows)]
     model = Model(CLASSIFIER)
-    model.predict_then_learn(rows[:7000], labels[:7000])
+    model.predict_then_learn(rows[:drift], labels[:drift])
     assert model.learner.rebirths.sum() == 0
-    losses = model.predict_then_learn(rows[7000:], labels[7000:]).losses
+    losses = model.predict_then_learn(rows[drift:], labels[drift:]).losses
     assert model.learner.rebirths.tolist() == [1, 1, 0, 0, 1, 0, 0, 0, 0]
     assert losses[-1000:].mean() < 0.2
 
@@ -157,7 +158,7 @@ def test_one_compilation_serves_every_shape():
         rows = [{f"x{j}": float(v) for j, v in enumerate(row)} for row in rng.normal(size=(40, width))]
         Model(CLASSIFIER).predict_then_learn(rows, [i % classes for i in range(40)])
         Model(REGRESSOR).predict_then_learn(rows, [float(i) for i in range(40)])
-    assert [len(f.signatures) for f in (walk, mix_classes, mix_numbers)] == [1, 1, 1]
+    assert [len(f.signatures) for f in (walk, mix_two, mix_classes, mix_numbers)] == [1, 1, 1, 1]
 
 
 def test_restoring_refuses_another_shape_by_name():

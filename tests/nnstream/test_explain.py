@@ -12,6 +12,7 @@ from nnstream import activations, snapshot
 from nnstream.errors import FeatureError, LabelError, SpecError
 from nnstream.estimators import LogisticNeuron, MLPClassifier, MLPRegressor, OnlineClassifier, OnlineRegressor
 from nnstream.explain import Request
+from nnstream.kernels import sparse as at
 from nnstream.members import Parts, split
 from nnstream.model import Model, ModelSpec
 from nnstream.network import Network
@@ -152,7 +153,7 @@ def softmax(z):
 
 def mixture(ensemble, scores, target):
     """What `mix_classes` and `mix_numbers` say, from their docstrings, in float64."""
-    state, learned = ensemble._state.astype(np.float64), ensemble._mixing.astype(np.float64)
+    state, learned = ensemble._state.astype(np.float64), ensemble._mixing[:, : len(scores)].astype(np.float64)
     trust, share = softmax(state[0, : len(scores)]), softmax(state[1, :3])
     if ensemble.regression:
         said = np.clip(scores[:, 0], -10, 10)
@@ -162,9 +163,11 @@ def mixture(ensemble, scores, target):
     if scores.shape[1] == 1:
         z = np.clip(scores, -9.2, 9.2)
         said = -np.log1p(np.exp(np.concatenate([z, -z], axis=1)))
+        shares = np.exp(said)
     else:
-        said = np.maximum([np.log(softmax(row)) for row in scores], -9.2)
-    ways = np.array([trust @ np.exp(said), *(softmax(row @ said) for row in learned)])
+        shares = np.array([softmax(row) for row in scores])
+        said, shares = np.maximum(np.log(shares), -9.2), shares * (1 - 1e-4 * scores.shape[1]) + 1e-4
+    ways = np.array([trust @ shares, *(softmax(row @ said) for row in learned)])
     mixed = share @ ways
     return np.log(mixed[target]) - np.log(np.delete(mixed, target).sum())
 
@@ -174,16 +177,16 @@ def member_score(member, parts: Parts, columns, values, offset):
     if not member.hidden:
         return rows, values @ rows + parts.bias
     z = values @ rows + parts.hidden_bias
-    return (rows * (z > 0)) @ parts.top.astype(np.float64), np.maximum(z, 0) @ parts.top + parts.bias
+    return (rows * (z > 0)) @ parts.top.T.astype(np.float64), parts.top @ np.maximum(z, 0) + parts.bias
 
 
 def ensemble_gradient(ensemble, columns, values, target):
     """The derivative of the mixture by each entry: central differences over the scores, the chain rule below."""
-    scores, slopes = np.zeros((len(ensemble._mixing[0]), ensemble._outputs)), []
+    scores, slopes = np.zeros((ensemble._speakers, ensemble._outputs)), []
     if ensemble.regression:
         scores[-1] = values[0]
     for j, (member, row) in enumerate(zip(ensemble.members, ensemble._table, strict=True)):
-        first, last, offset, start, stop = row[0], row[1], row[2], row[8], row[9]
+        first, last, offset, start, stop = row[[at.FIRST_ENTRY, at.LAST_ENTRY, at.FIRST_COLUMN, at.START, at.STOP]]
         parts = split(ensemble._params[start:stop], member, ensemble._shape, ensemble._outputs)
         slope, scores[j] = member_score(member, parts, columns[first:last], values[first:last], offset)
         slopes.append((first, last, slope))
