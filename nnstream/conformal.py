@@ -98,8 +98,8 @@ class Conformal:
         >>> outcome = Model(ModelSpec(task="regression")).predict_then_learn(rows, labels)
         >>> conformal = Conformal(0.9, regression=True)
         >>> regions = conformal.observe(outcome, labels)
-        >>> held = sum(low <= y <= high for (low, high), y in zip(regions[10:], labels[10:]))
-        >>> round(held / 1990, 2)
+        >>> held = sum(low <= y <= high for (low, high), y in zip(regions[20:], labels[20:]))
+        >>> round(held / 1980, 2)
         0.9
     """
 

@@ -25,6 +25,7 @@ from nnstream.learners import Learner
 Array = npt.NDArray[Any]
 Method = Literal["integrated_gradients", "gradient_x_input"]
 STEPS = 16
+_METHODS = get_args(Method)
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,8 @@ def explain_block(
         LabelError: the model has not met this class.
         SpecError: there is no such method.
     """
-    if method not in get_args(Method) or steps < 1:
-        known = ", ".join(get_args(Method))
+    if method not in _METHODS or steps < 1:
+        known = ", ".join(_METHODS)
         raise SpecError(f"an explanation's method is one of {known}, with 1 step or more, not {method} with {steps}")
     if model.is_regression:
         return _explained(model, block, row, method, None, 1, steps)
@@ -111,15 +112,16 @@ def _explained(
         by_feature, output, baseline = by_feature * spread, centre + output * spread, centre + baseline * spread
     elif label is None:
         label = model.classes.known[found.target]
-    named = dict(zip(model.encoder.features, by_feature.tolist(), strict=True))
-    return Explanation(method, label, output, baseline, {name: named.get(name, 0.0) for name in row})
+    named: dict[Hashable, float] = dict(zip(model.encoder.features, by_feature.tolist(), strict=True))
+    if named.keys() != row.keys():
+        named = {name: named.get(name, 0.0) for name in row}
+    return Explanation(method, label, output, baseline, named)
 
 
 def _by_feature(model: Explainable, contributions: Array) -> npt.NDArray[np.float64]:
     """Return float64 (features,): the sums over each feature's columns, in the order of the columns."""
-    owners = model.encoder.column_owners
-    sums: npt.NDArray[np.float64] = np.bincount(owners, contributions, len(model.encoder.features)).astype(np.float64)
-    return sums
+    sums: Any = np.bincount(model.encoder.column_owners, contributions, len(model.encoder.features))
+    return np.asarray(sums, np.float64)
 
 
 def learn_and_explain(

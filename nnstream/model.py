@@ -358,7 +358,8 @@ class Model:
     def _block_now(self, encoded: Encoded) -> Block:
         """Return a block without labels, on the scale of now."""
         block = self._block(encoded, np.zeros(len(encoded.rows), np.bool_))
-        block.centre[:], block.spread[:] = self.scale.centre, self.scale.spread
+        if self.is_regression:
+            block.centre[:], block.spread[:] = self.scale.centre, self.scale.spread
         return block
 
     def _learn(self, block: Block, rows: list[int], outcome: Outcome) -> tuple[Array, Array]:

@@ -38,6 +38,15 @@ EXAMPLES: dict[type[BaseModel], Any] = {
         "label": 1,
         "loss": 0.22,
         "source": {"topic": "events", "partition": 0, "offset": 10232},
+        "prediction_set": [1],
+        "confidence": 0.9,
+        "explanation": {
+            "method": "integrated_gradients",
+            "label": 1,
+            "output": 1.4,
+            "baseline": -0.9,
+            "contributions": {"amount": 1.9, "country": 0.4, "known": 0.1, "pixels": -0.1},
+        },
     },
     events.DeadLetter: {
         "problem": "features",

@@ -232,7 +232,8 @@ def carry_back(
         for e in range(max(lags, members[m, FIRST_ENTRY]), members[m, LAST_ENTRY]):
             if values[e] != ZERO:
                 at = (columns[e] - members[m, FIRST_COLUMN]) * units
-                contributions[e] += values[e] * dot(own[at : at + width], mean)
+                owed = values[e] * dot(own[at : at + width], mean)
+                contributions[e] += owed if np.isfinite(owed) else ZERO  # one that has diverged says nothing
 
 
 @jit
@@ -242,7 +243,9 @@ def _complete_step(change: Scalar, scores: Cube, s: int, gradients: Cube, scratc
     before, after, slope = scratch[0, : m * k], scratch[1, : m * k], scratch[2, : m * k]
     for j in range(m):
         for c in range(k):
-            before[j * k + c], after[j * k + c] = scores[j, s, c], scores[j, s + 1, c]
+            said = np.isfinite(scores[j, s, c]) and np.isfinite(scores[j, s + 1, c])
+            before[j * k + c] = scores[j, s, c] if said else ZERO
+            after[j * k + c] = scores[j, s + 1, c] if said else ZERO
             slope[j * k + c] = gradients[j, s, c]
     complete(change, before, after, slope)
     for j in range(m):

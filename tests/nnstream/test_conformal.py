@@ -1,5 +1,6 @@
 """Adaptive conformal prediction: coverage over any window under any drift, late labels, the same bits for any cut."""
 
+import doctest
 import json
 from collections import deque
 
@@ -396,3 +397,8 @@ def test_state_of_another_window_is_refused_by_name():
 
 def test_the_slack_is_what_the_documented_bound_needs():
     assert (2 * module.SLACK + 2) / WINDOW < 0.02
+
+
+def test_the_example_in_the_docstring_holds():
+    result = doctest.testmod(module)
+    assert (result.attempted, result.failed) == (8, 0)

@@ -10,7 +10,14 @@ from reference import ReferenceNetwork
 
 from nnstream import activations, snapshot
 from nnstream.errors import FeatureError, LabelError, SpecError
-from nnstream.estimators import LogisticNeuron, MLPClassifier, MLPRegressor, OnlineClassifier, OnlineRegressor
+from nnstream.estimators import (
+    LogisticNeuron,
+    MLPClassifier,
+    MLPRegressor,
+    OnlineClassifier,
+    OnlineRegressor,
+    Perceptron,
+)
 from nnstream.explain import Request
 from nnstream.kernels import sparse as at
 from nnstream.members import Parts, split
@@ -272,6 +279,19 @@ def test_the_log_odds_of_one_of_two_classes_are_minus_those_of_the_other():
     assert yes == pytest.approx({name: -value for name, value in no.items()}, rel=1e-4, abs=1e-5)
 
 
+@pytest.mark.parametrize("task", ["two", "three", "regression"])
+@pytest.mark.parametrize("value", [np.inf, np.nan, 1e30])
+def test_a_network_that_has_diverged_says_nothing(task, value):
+    model, rows = model_of("ensemble", task)
+    start, stop = model.learner._table[1, 8:10]
+    model.learner._params[start:stop] = value
+    for method in ("integrated_gradients", "gradient_x_input"):
+        found = model.explain_one(rows[2], method)
+        assert np.isfinite(list(found.contributions.values())).all()
+        if method == "integrated_gradients":
+            assert sum(found.contributions.values()) == pytest.approx(found.output - found.baseline, abs=1e-3)
+
+
 def test_before_two_classes_are_known_there_is_nothing_to_explain():
     estimator = OnlineClassifier()
     assert estimator.explain_one({"a": 1.0}) == {"a": 0.0}
@@ -337,3 +357,21 @@ def test_the_true_reasons_of_a_decision_stand_out():
     mean = {name: np.mean([abs(model.explain_one(row).contributions[name]) for row in rows[:100]]) for name in "abc"}
     assert mean["a"] > 5 * mean["c"]
     assert mean["b"] > mean["c"]
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("estimator", [Perceptron(), MLPClassifier(hidden=(8,), loss="hinge"), LogisticNeuron()])
+def test_what_decides_by_a_score_is_explained_by_that_score(estimator, classes):
+    estimator = estimator.clone()
+    rng = np.random.default_rng(8)
+    rows = [dict(zip("abc", row, strict=True)) for row in rng.normal(size=(600, 3)).tolist()]
+    for x in rows:
+        estimator.learn_one(x, int(np.digitize(x["a"] - x["b"], [-0.5, 0.5][: classes - 1])))
+    sizes = dict.fromkeys("abc", 0.0)
+    for x in rows[:50]:
+        found = estimator.model.explain_one(x)
+        assert found.label == estimator.predict_one(x)
+        assert sum(found.contributions.values()) == pytest.approx(found.output - found.baseline, abs=1e-4)
+        assert found.output >= (0 if classes == 2 else -math.log(classes))
+        sizes = {name: size + abs(found.contributions[name]) for name, size in sizes.items()}
+    assert sizes["c"] < min(sizes["a"], sizes["b"])
