@@ -15,6 +15,7 @@ from rich.markup import escape
 
 from service.checkpoint_cli import checkpoint_app
 from service.errors import DataError, ServiceError, SettingsError
+from service.report_cli import report
 
 if TYPE_CHECKING:
     from service.datasets import Sample
@@ -27,6 +28,7 @@ app = typer.Typer(
     epilog="Start here:  nnstream demo",
 )
 app.add_typer(checkpoint_app, name="checkpoint")
+app.command()(report)
 err = Console(stderr=True)
 
 
