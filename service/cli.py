@@ -28,7 +28,6 @@ app = typer.Typer(
     epilog="Start here:  nnstream demo",
 )
 app.add_typer(checkpoint_app, name="checkpoint")
-app.command()(report)
 err = Console(stderr=True)
 
 
@@ -194,6 +193,9 @@ def schema(kind: Annotated[RecordKind, typer.Argument(help="What to describe.")]
         RecordKind.SETTINGS: Settings,
     }
     print(json.dumps(models[kind].model_json_schema(), indent=2))  # noqa: T201
+
+
+app.command()(report)
 
 
 def _samples(
