@@ -15,6 +15,7 @@ from rich.markup import escape
 
 from service.checkpoint_cli import checkpoint_app
 from service.errors import DataError, ServiceError, SettingsError
+from service.report_cli import report
 
 if TYPE_CHECKING:
     from service.datasets import Sample
@@ -192,6 +193,9 @@ def schema(kind: Annotated[RecordKind, typer.Argument(help="What to describe.")]
         RecordKind.SETTINGS: Settings,
     }
     print(json.dumps(models[kind].model_json_schema(), indent=2))  # noqa: T201
+
+
+app.command()(report)
 
 
 def _samples(

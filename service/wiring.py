@@ -20,6 +20,7 @@ from service.adapters.kafka_python.topics import KafkaPythonTopics
 from service.checkpoint import CheckpointStore
 from service.connection import Connection
 from service.errors import TransactionsMissingError
+from service.publish import Publisher
 from service.records import Partition
 from service.recovery import Checkpoints
 from service.settings import ModelSettings, OptimizerSettings, Settings
@@ -141,6 +142,16 @@ def build_worker(settings: Settings, watcher: Watcher | None = None) -> Worker:
         )  # fmt: skip
 
     return Worker(settings, connect=connect, new_task=new_task, telemetry=telemetry)
+
+
+def build_stages(settings: Settings, publisher: Publisher) -> Task:
+    """Return the stages of one partition without Kafka: what they publish goes to `publisher`, nothing is kept."""
+    partition = Partition(settings.topics.events, 0)
+    metrics = Telemetry(settings.model.name).partition(partition)
+    store = FsspecStore("memory://nnstream", settings.model.name)  # is never written to
+    checkpoints = Checkpoints(partition, settings.checkpoint, store, ThreadPoolExecutor(1), metrics)
+    spec = model_spec(settings.model)
+    return Task(partition, settings, spec, publisher=publisher, checkpoints=checkpoints, metrics=metrics)
 
 
 def check(settings: Settings, path: Path | None) -> str:

@@ -35,7 +35,7 @@ STAGE_USERS = {
     "reasons": {"task", "web"},
     "confidence": {"task"},
     "monitor": {"task", "telemetry"},
-    "publish": {"task", "connection"},
+    "publish": {"task", "connection", "wiring"},
     "checkpoint": {"task", "recovery", "connection", "wiring", "checkpoint_admin"},
 }
 CLIENTS = {"kafka", "fsspec", "confluent_kafka"}
@@ -105,7 +105,7 @@ def test_stages_are_used_where_they_belong(stage):
 
 def test_only_where_things_are_put_together_adapters_are_known():
     assert {name for name, found in SERVICE.items() if "adapters" in found} <= {
-        "wiring", "cli", "demo", "adapters", "checkpoint_admin",
+        "wiring", "cli", "demo", "adapters", "checkpoint_admin", "report_cli",
     }  # fmt: skip
 
 

@@ -68,6 +68,26 @@ DRIFT = (
         low=0.0,
     ),
 )
+CONFIDENCE = (
+    Panel(
+        "Coverage of intervals and sets",
+        {"partition {{partition}}": f"nnstream_coverage{{{OF_PARTITION}}}"},
+        unit="percentunit",
+        about="How often they held their label; it should stay near model.confidence.",
+        width=12,
+        low=0.0,
+        high=1.0,
+    ),
+    Panel(
+        "What drives the predictions",
+        {"{{feature}}": f"topk(12, avg by (feature) (nnstream_contribution{{{OF_PARTITION}}}))"},
+        "bargauge",
+        unit="none",
+        about="Mean absolute contribution of each feature to the newest explained predictions.",
+        width=12,
+        low=0.0,
+    ),
+)
 ENSEMBLE = (
     Panel(
         "Weights",
@@ -87,7 +107,13 @@ DASHBOARD = Dashboard(
     "nnstream-model",
     "nnstream / Model",
     "Is the model good, has the world moved, and what did the model do about it?",
-    rows={"Now": NOW, "Quality": QUALITY, "Drift and labels": DRIFT, "Ensemble": ENSEMBLE},
+    rows={
+        "Now": NOW,
+        "Quality": QUALITY,
+        "Drift and labels": DRIFT,
+        "Confidence and reasons": CONFIDENCE,
+        "Ensemble": ENSEMBLE,
+    },
     variables=(MODEL, PARTITION),
     annotations={
         "Drift alerts": f"sum by (signal) (increase(nnstream_drift_alerts_total{{{OF_MODEL}}}[$__rate_interval])) > 0"

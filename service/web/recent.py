@@ -18,6 +18,7 @@ _PREDICTIONS, _EXPLAINED, _LETTERS, _ALERTS = 12, 4, 12, 100
 _RESIDUALS = 400
 _CLASSES = 10
 _OTHERS = "others"
+_SEARCHED = 300  # records of a batch in which the newest predictions and explanations are looked for
 
 
 _decode = msgspec.json.decode
@@ -33,40 +34,29 @@ class Outcomes:
 
     def __init__(self, task: Task, window: int) -> None:
         self._task = task
-        self._pairs: deque[tuple[Any, Any]] = deque()
-        self._counts: Counter[tuple[Any, Any]] = Counter()
-        self._window = window if task == "classification" else _RESIDUALS
+        self._pairs: deque[tuple[Any, Any]] = deque(maxlen=window if task == "classification" else _RESIDUALS)
 
-    def add(self, label: Any, prediction: Any) -> None:
-        """Note a prediction whose label is known."""
-        if self._task == "classification":
-            pair = (category_text(label), "" if prediction is None else category_text(prediction))
-            self._counts[pair] += 1
-        else:
-            pair = (label, prediction)
-        self._pairs.append(pair)
-        if len(self._pairs) > self._window:
-            oldest = self._pairs.popleft()
-            if self._task == "classification":
-                self._counts[oldest] -= 1
+    def add(self, labels: Sequence[Any], predictions: Sequence[Any]) -> None:
+        """Note predictions beside their labels; those without one are passed over. Counting is left to who looks."""
+        pairs = zip(labels, predictions, strict=True)
+        self._pairs.extend(pair for pair in pairs if pair[0] is not None and pair[1] is not None)
 
     def describe(self) -> dict[str, Any]:
         """Return `classes` and `counts` (rows are labels, columns predictions), or `residuals` as pairs."""
         if self._task == "regression":
-            return {"residuals": [pair for pair in self._pairs if pair[1] is not None]}
+            return {"residuals": list(self._pairs)}
+        matrix = Counter((category_text(label), category_text(said)) for label, said in self._pairs)
         frequent: Counter[str] = Counter()
-        for (label, prediction), count in self._counts.items():
-            if prediction:
-                frequent[label] += count
-                frequent[prediction] += count
-        names = sorted(name for name, count in frequent.most_common(_CLASSES) if count)
+        for (label, prediction), count in matrix.items():
+            frequent[label] += count
+            frequent[prediction] += count
+        names = sorted(name for name, _ in frequent.most_common(_CLASSES))
         place = {name: i for i, name in enumerate(names)}
-        if any(count and name not in place for name, count in frequent.items()):
+        if len(frequent) > len(names):
             names.append(_OTHERS)
         counts = [[0] * len(names) for _ in names]
-        for (label, prediction), count in self._counts.items():
-            if prediction and count:
-                counts[place.get(label, len(place))][place.get(prediction, len(place))] += count
+        for (label, prediction), count in matrix.items():
+            counts[place.get(label, len(place))][place.get(prediction, len(place))] += count
         return {"classes": names, "counts": counts}
 
 
@@ -110,14 +100,18 @@ class Recent:
         self.version = 0
 
     def published(self, records: Sequence[Outgoing]) -> None:  # noqa: D102
+        topic = self._topics.predictions
+        newest = [record for record in records[-_SEARCHED:] if record.topic == topic]
         with self._lock:
-            predictions = [record for record in records if record.topic == self._topics.predictions]
-            for record in predictions[-_PREDICTIONS:]:
+            for record in newest[-_PREDICTIONS:]:
                 self._keep(record, "predictions")
-            for record in records:
-                if record.topic == self._topics.predictions and b'"explanation":' in (record.value or b""):
+            for record in newest:
+                if b'"explanation":' in (record.value or b""):
                     self._keep(record, "explained")
-                elif record.topic == self._topics.dead_letters:
+            for record in records:
+                if record.topic == topic:
+                    continue
+                if record.topic == self._topics.dead_letters:
                     self._bury(record)
                 elif record.topic == self._topics.alerts:
                     self._keep(record, "alerts", seen=self._clock())
@@ -125,10 +119,7 @@ class Recent:
 
     def scored(self, partition: int, labels: Sequence[Any], predictions: Sequence[Any]) -> None:  # noqa: D102
         with self._lock:
-            outcomes = self._partitions[partition].outcomes
-            for label, prediction in zip(labels, predictions, strict=True):
-                if label is not None:
-                    outcomes.add(label, prediction)
+            self._partitions[partition].outcomes.add(labels, predictions)
 
     def _keep(self, record: Outgoing, kind: str, **more: Any) -> None:
         body = _decode(record.value or b"{}")

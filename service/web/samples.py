@@ -24,6 +24,7 @@ SHOWN = {
     "nnstream_consumer_lag_events": "lag",
     "nnstream_stage_duration_seconds_sum": "stages",
     "nnstream_event_latency_seconds_bucket": "latency",
+    "nnstream_coverage": "coverage",
     "nnstream_checkpoint_bytes": "checkpoint_bytes",
     "nnstream_checkpoint_timestamp_seconds": "checkpoint_time",
     "nnstream_commits_total": "commits",

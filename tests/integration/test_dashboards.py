@@ -56,7 +56,8 @@ class Prometheus:
                  f"--storage.tsdb.path={directory / 'data'}", "--web.listen-address=127.0.0.1:0"],
                 stdout=log, stderr=subprocess.STDOUT,
             )  # fmt: skip
-        self.url = wait_until(self._address, "the address that Prometheus listens on", self._check)
+        address = wait_until(self._address, "the address that Prometheus listens on", self._check)
+        self._client = httpx.Client(base_url=f"{address}/api/v1", timeout=30)
 
     def _address(self):
         found = re.search(r'msg="Listening on" address=([\d.:]+)', self._log.read_text())
@@ -66,16 +67,17 @@ class Prometheus:
         assert self._process.poll() is None, self._log.read_text()
 
     def stop(self):
+        self._client.close()
         self._process.send_signal(signal.SIGTERM)
         self._process.wait(30)
 
     def query(self, expression):
-        reply = httpx.get(f"{self.url}/api/v1/query", params={"query": expression}, timeout=30).json()
+        reply = self._client.get("/query", params={"query": expression}).json()
         assert reply["status"] == "success", (expression, reply)
         return reply["data"]["result"]
 
     def get(self, path):
-        return httpx.get(f"{self.url}/api/v1/{path}", timeout=30).json()["data"]
+        return self._client.get(f"/{path}").json()["data"]
 
 
 def stream(task, count, start):
@@ -102,8 +104,10 @@ def prometheus(kafka, compiled, tmp_path_factory):
     try:
         for name, task in zip(MODELS, ("classification", "regression"), strict=True):
             directory = tmp_path_factory.mktemp(name)
-            model = {"name": name, "task": task}
-            services.append(Service(kafka, directory, directory.name, {"model": model}).start())
+            model = {"name": name, "task": task, "confidence": 0.9}
+            services.append(
+                Service(kafka, directory, directory.name, {"model": model, "explain": {"share": 0.5}}).start()
+            )
         targets = [service.url.removeprefix("http://") for service in services]
         server = Prometheus(find(), tmp_path_factory.mktemp("prometheus"), targets)
         recorded = list(rules("record"))

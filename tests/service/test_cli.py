@@ -19,7 +19,7 @@ from service.datasets import read_csv
 from service.errors import DataError, SettingsError
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ["demo", "serve", "produce", "tail", "evaluate", "schema"]
+COMMANDS = ["demo", "serve", "produce", "tail", "evaluate", "schema", "report"]
 FAST = ["--learner", "network"]
 
 

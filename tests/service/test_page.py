@@ -78,16 +78,14 @@ def test_the_confusion_matrix_counts_labels_against_predictions():
 
 def test_a_confusion_matrix_forgets_what_left_the_window():
     outcomes = Outcomes("classification", window=3)
-    for pair in [("a", "b"), ("a", "a"), ("b", "b"), ("b", "b")]:
-        outcomes.add(*pair)
+    outcomes.add(["a", "a", None, "b", "b"], ["b", "a", "a", "b", "b"])
     assert outcomes.describe() == {"classes": ["a", "b"], "counts": [[1, 0], [0, 2]]}
 
 
 def test_rare_classes_share_a_row():
     outcomes = Outcomes("classification", window=1000)
     for label in range(12):
-        for _ in range(20 - label):
-            outcomes.add(label, label)
+        outcomes.add([label] * (20 - label), [label] * (20 - label))
     described = outcomes.describe()
     assert described["classes"][-1] == "others"
     assert len(described["classes"]) == 11
@@ -96,8 +94,7 @@ def test_rare_classes_share_a_row():
 
 def test_a_regression_keeps_pairs():
     outcomes = Outcomes("regression", window=5)
-    outcomes.add(1.0, None)
-    outcomes.add(2.0, 2.5)
+    outcomes.add([1.0, 2.0], [None, 2.5])
     assert outcomes.describe() == {"residuals": [(2.0, 2.5)]}
 
 

@@ -9,7 +9,7 @@ export function begin() {
 }
 
 export function draw(store) {
-  scores(store.now.values.score ?? {});
+  scores(store.now.values);
   const outcomes = store.recent?.outcomes;
   if (!outcomes) return;
   const key = JSON.stringify(outcomes);
@@ -29,8 +29,9 @@ export function draw(store) {
 }
 
 /** Every further score of the model, where there are more than one. */
-function scores(all) {
-  const own = Object.entries(all).filter(([key]) => key.endsWith("/model")).map(([key, x]) => [key.replace("/model", ""), x]);
+function scores({ score, coverage }) {
+  const all = coverage == null ? score : { ...score, "coverage/model": coverage };
+  const own = Object.entries(all ?? {}).filter(([key]) => key.endsWith("/model")).map(([key, x]) => [key.replace("/model", ""), x]);
   const facts = own.length > 1 ? own.flatMap(([name, x]) => [h("dt", {}, name.replaceAll("_", " ")), h("dd", { "data-score": name }, number(x))]) : [];
   $("scores").replaceChildren(...facts);
 }

@@ -24,7 +24,7 @@ function row(each, classes) {
   return h("tr", {},
     h("td", { class: "id", title: each.id }, `${each.id}`),
     h("td", {}, each.prediction == null ? "–" : number(each.prediction)),
-    h("td", {}, ...(classes ? certainty(each) : [interval(each)])),
+    h("td", {}, ...(classes ? certainty(each) : [interval(each)]).filter((part) => part != null)),
     h("td", {}, known ? number(each.label) : "–"),
     h("td", { class: verdict ? "right" : "wrong" }, verdict == null ? "" : verdict ? "✓" : "✗", verdict == null ? null : h("span", { class: "hidden" }, verdict ? "right" : "wrong")),
     h("td", { class: "num optional" }, number(each.loss)),
@@ -34,17 +34,16 @@ function row(each, classes) {
 function certainty(each) {
   const top = Math.max(...Object.values(each.probabilities ?? {}));
   if (!Number.isFinite(top)) return ["–"];
-  return [share(top), h("span", { class: "meter", "aria-hidden": "true" }, h("i", { style: { width: `${100 * top}%` } }))];
+  const set = each.prediction_set ? h("span", { class: "muted" }, ` {${each.prediction_set.join(", ")}}`) : null;
+  return [share(top), h("span", { class: "meter", "aria-hidden": "true" }, h("i", { style: { width: `${100 * top}%` } })), set];
 }
 
 function interval(each) {
-  const bounds = Array.isArray(each.interval) ? each.interval : each.interval && [each.interval.low, each.interval.high];
-  return bounds ? `${number(bounds[0])} … ${number(bounds[1])}` : "–";
+  return each.interval ? `${number(each.interval.lower)} … ${number(each.interval.upper)}` : "–";
 }
 
 function why(each) {
-  const found = each.explanation?.contributions ?? each.explanation ?? {};
-  const reasons = Object.entries(found).filter(([, x]) => typeof x === "number").sort((a, b) => Math.abs(b[1]) - Math.abs(a[1]));
+  const reasons = Object.entries(each.explanation.contributions).sort((a, b) => Math.abs(b[1]) - Math.abs(a[1]));
   return h("div", {}, h("h3", {}, `Why ${each.id} was predicted as ${number(each.prediction)}`),
     h("div", { class: "chips" }, ...reasons.slice(0, REASONS).map(([name, x]) =>
       h("span", { class: `chip ${x < 0 ? "down" : "up"}` }, `${name} `, h("b", {}, `${x < 0 ? "−" : "+"}${number(Math.abs(x))}`)))));

@@ -1,0 +1,1 @@
+"""What happened on a stream, as one static page to send to a colleague."""
