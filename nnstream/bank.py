@@ -51,6 +51,7 @@ class Bank:
         if len({(spec.inputs, spec.outputs) for spec in specs}) != 1:
             raise SpecError("the networks of a bank must agree in inputs and outputs, and there must be at least one")
         self.specs = tuple(specs)
+        self._pace = 1.0
         self._describe()
         self.params = np.concatenate([initial_params(spec) for spec in specs])
         self.slots = np.concatenate(
@@ -68,13 +69,14 @@ class Bank:
         start = slot = 0
         for spec in self.specs:
             numbers, reg = spec.optimizer.numbers(), spec.regularization
+            pace = self._pace if spec.optimizer.takes_schedule else 1.0
             members.append(
                 (len(layers), len(spec.sizes) - 1, start, spec.parameter_count, slot, spec.optimizer.code,
                  Loss.of(spec.loss), spec.schedule.code, spec.seed, spec.batch_size)
             )  # fmt: skip
             layers += _layer_rows(spec)
             hyper.append(
-                (numbers.learning_rate, numbers.beta1, numbers.beta2, numbers.epsilon, reg.l1, reg.l2,
+                (pace * numbers.learning_rate, numbers.beta1, numbers.beta2, numbers.epsilon, reg.l1, reg.l2,
                  numbers.weight_decay, reg.dropout, reg.max_norm, reg.clip_value, reg.clip_norm, spec.loss_shape,
                  *spec.schedule.numbers())
             )  # fmt: skip
@@ -89,6 +91,14 @@ class Bank:
         self._losses_of_one = np.zeros((len(self.specs), 1), np.float32)
         self._scratch = np.empty((4, max(sum(spec.sizes[1:]) for spec in self.specs)), np.float32)
         self._path = np.empty((SCRATCH_ROWS, sum(self.specs[0].sizes[1:])), np.float32)
+
+    def set_pace(self, factor: float) -> None:
+        """Multiply the learning rates by `factor` from now on; 1 is what the specs say.
+
+        An optimiser whose rate no schedule may change keeps it.
+        """
+        self._pace = factor
+        self._describe()
 
     def span(self, m: int) -> slice:
         """Return where the parameters of network `m` lie in `params`."""

@@ -78,12 +78,15 @@ class Ensemble:
         regression: whether the labels are numbers.
         members: the networks; None takes the default ones.
         seed: of initial weights and replay.
+        watchful: whether its plastic members begin anew when the mixture's loss jumps; else it waits to be told.
 
     Attributes:
         rebirths: int64 (members,): how often each was begun anew, because it had diverged or the world had.
     """
 
-    def __init__(self, *, regression: bool, members: Sequence[Member] | None = None, seed: int = 0) -> None:
+    def __init__(
+        self, *, regression: bool, members: Sequence[Member] | None = None, seed: int = 0, watchful: bool = True
+    ) -> None:
         self.members = tuple(members or (REGRESSORS if regression else CLASSIFIERS))
         self.regression = regression
         self.seed = seed
@@ -93,6 +96,7 @@ class Ensemble:
         self.rebirths = np.zeros(len(self.members), np.int64)
         self._born = np.zeros(len(self.members), np.int64)
         self._watch = Watch()
+        self._watchful = watchful
         self._learned = 0
         self._speakers = count
         self._state = np.zeros((3, lanes(max(count, 7))), np.float32)
@@ -157,7 +161,7 @@ class Ensemble:
             self._learned += int(part.known.sum())
             self._watch.add(lost[part.known], regression=self.regression)
             if self._learned % CHECK_EVERY == 0 and part.known.any():
-                self._begin_anew(drift=self._watch.check())
+                self._begin_anew(plastic=self._watch.check() and self._watchful)
             start = stop
         return np.concatenate(outputs), np.concatenate(losses)
 
@@ -267,12 +271,20 @@ class Ensemble:
         mix(scores, block.y, block.known, block.weight, self._state, self._mixing, scratch, mixed, losses)
         return (mixed if classes != 2 else mixed[:, 1:]), losses  # noqa: PLR2004
 
-    def _begin_anew(self, *, drift: bool) -> None:
-        """Begin members anew that have diverged, and after a drift the plastic ones: they have most to forget."""
+    def set_pace(self, factor: float) -> None:
+        """Multiply all learning rates by `factor` from now on; 1 is what the members say."""
+        self._rates[:, 0] = [factor * member.rate for member in self.members]
+
+    def begin_anew(self) -> None:
+        """Begin the plastic members anew: after a drift they have most to forget."""
+        self._begin_anew(plastic=True)
+
+    def _begin_anew(self, *, plastic: bool) -> None:
+        """Begin members anew that have diverged, and where the world has changed the plastic ones."""
         for j, (start, stop, slot, slot_stop) in enumerate(self._table[:, at.START : at.SLOT_STOP + 1]):
             own = self._params[start:stop]
             sane = np.isfinite(own).all() and (len(own) == 0 or np.abs(own).max() < _LARGEST_WEIGHT)
-            if sane and not (drift and self.members[j].plastic):
+            if sane and not (plastic and self.members[j].plastic):
                 continue
             self.rebirths[j] += 1
             self._born[j] = self._table[j, at.BORN] = self._learned

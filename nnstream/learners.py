@@ -32,6 +32,12 @@ class Learner(Protocol):
     def resize(self, columns: int, numbers: int, outputs: int, loss: str) -> None:
         """Widen; what was learned stays."""
 
+    def set_pace(self, factor: float) -> None:
+        """Multiply all learning rates by `factor` from now on; 1 is what was configured."""
+
+    def begin_anew(self) -> None:
+        """Forget what a drift has made worthless."""
+
     def state(self) -> dict[str, Array]:
         """Return all arrays of state; not copies."""
 
@@ -61,6 +67,13 @@ class SingleNetwork:
     def resize(self, columns: int, numbers: int, outputs: int, loss: str) -> None:  # noqa: D102
         del numbers
         self.network.resize(columns, outputs, loss)
+
+    def set_pace(self, factor: float) -> None:  # noqa: D102
+        self.network.set_pace(factor)
+
+    def begin_anew(self) -> None:
+        """Begin with fresh weights."""
+        self.network = Network(self.network.spec)
 
     def state(self) -> dict[str, Array]:  # noqa: D102
         return self.network.state()

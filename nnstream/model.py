@@ -26,6 +26,7 @@ from nnstream.learners import Learner, SingleNetwork
 from nnstream.losses import LARGEST_LOG_LOSS, Loss, residual_loss, value
 from nnstream.network import Network
 from nnstream.outcome import Outcome, Segment
+from nnstream.responses import ResponseSpec, predictor, responsive
 from nnstream.schema import FeatureSpec
 from nnstream.spec import NetworkSpec
 
@@ -48,6 +49,7 @@ class ModelSpec:
         classes: known from the start, in this order; further ones are added as they appear.
         features: specs by name, other names ignored; None infers them from the stream.
         memory: events that running means and spreads look back; infinity takes all alike.
+        response: what the model does when its loss jumps.
     """
 
     task: Task = "classification"
@@ -56,6 +58,7 @@ class ModelSpec:
     classes: tuple[Label, ...] = ()
     features: Mapping[str, FeatureSpec] | None = None
     memory: float = float("inf")
+    response: ResponseSpec = field(default_factory=ResponseSpec)
 
     def __post_init__(self) -> None:
         if self.task == "regression" and self.classes:
@@ -83,7 +86,7 @@ class Model:
         self.encoder = Encoder(spec.features, memory=spec.memory)
         self.classes = Classes(spec.classes)
         self.scale = TargetScale(spec.memory)
-        self.learner: Learner = self._new_learner()
+        self.learner = responsive(self._new_learner, spec.response, regression=self.is_regression)
         self._explain: Request | None = None  # of the events that are being learned
         self._bank: Bank | None = None
         if isinstance(self.learner, SingleNetwork):
@@ -93,7 +96,8 @@ class Model:
     def _new_learner(self) -> Learner:
         if self.spec.learner == "network":
             return SingleNetwork(Network(self.spec.network.resized(self.encoder.width, *self.output_shape)))
-        ensemble = Ensemble(regression=self.spec.task == "regression", seed=self.spec.network.seed)
+        watchful = self.spec.response.policy in ("auto", "background")
+        ensemble = Ensemble(regression=self.is_regression, seed=self.spec.network.seed, watchful=watchful)
         ensemble.resize(self.encoder.width, len(self.encoder.number_columns), *self.output_shape)
         return ensemble
 
@@ -102,10 +106,11 @@ class Model:
 
         In a regression, `no-change` (repeating the last label) has a share too.
         """
-        if not isinstance(self.learner, Ensemble):
+        learner = predictor(self.learner)
+        if not isinstance(learner, Ensemble):
             return {}
-        titles = [member.title for member in self.learner.members]
-        shares = dict(zip(titles, self.learner.weights.tolist(), strict=True))
+        titles = [member.title for member in learner.members]
+        shares = dict(zip(titles, learner.weights.tolist(), strict=True))
         return shares | {"no-change": 1 - sum(shares.values())} if self.is_regression else shares
 
     def fit_learner(self) -> None:

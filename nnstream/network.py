@@ -139,6 +139,10 @@ class Network:
             )
         self._bank.resize(inputs, outputs, loss or self.spec.loss)
 
+    def set_pace(self, factor: float) -> None:
+        """Multiply the learning rate by `factor` from now on; see `Bank.set_pace`."""
+        self._bank.set_pace(factor)
+
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays that, with the spec, are everything there is to know; not copies."""
         return self._bank.state()

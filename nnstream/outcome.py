@@ -56,6 +56,23 @@ class Outcome:
                 out[i] = prediction
         return out
 
+    def centres(self) -> npt.NDArray[np.float64]:
+        """Return one number about each prediction: the number predicted, or the mean index of the class.
+
+        Returns:
+            float64 (n,), NaN where nothing was predicted.
+        """
+        out = np.full(len(self.losses), np.nan)
+        for segment in self.segments:
+            if segment.classes:
+                mean = np.zeros(len(segment.rows))
+                for k in range(1, len(segment.classes)):  # one by one: no order of a sum may depend on the block
+                    mean += k * segment.outputs[:, k].astype(np.float64)
+                out[segment.rows] = mean
+            elif segment.outputs.shape[1]:
+                out[segment.rows] = segment.outputs[:, 0]
+        return out
+
 
 def best(segment: Segment) -> list[Label | None]:
     """Return each event's prediction: the most probable class (None before the first label), or the number."""

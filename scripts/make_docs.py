@@ -62,6 +62,9 @@ EXAMPLES: dict[type[BaseModel], Any] = {
         "ts": 1700000000000,
         "before": 0.11,
         "after": 0.74,
+        "distance": 1.0,
+        "events": 160,
+        "also": ["error", "features.amount"],
     },
 }
 

@@ -165,9 +165,27 @@ class DriftAlert(_Record):
     """The stream has changed."""
 
     model: str
-    signal: Annotated[str, Field(description="What changed, for example `loss`.")]
+    signal: Annotated[
+        Literal["loss", "error", "prediction", "features", "missing", "delay"], Field(description="What changed.")
+    ]
+    feature: Annotated[str | None, Field(description="Its name, where a feature changed.")] = None
+    statistic: Annotated[Literal["mean", "spread"], Field(description="The mean, or the mean distance from it.")] = (
+        "mean"
+    )
     detector: Annotated[str, Field(description="The algorithm that noticed.")]
-    source: Annotated[Source, Field(description="The event at which it noticed.")]
-    ts: Annotated[int, Field(description="That event's ts, ms since 1970.")]
-    before: Annotated[float, Field(description="Mean of the signal before the change.")]
-    after: Annotated[float, Field(description="Mean of the signal since the change.")]
+    source: Annotated[Source, Field(description="The record with which it showed: an event, or a label.")]
+    ts: Annotated[int, Field(description="That record's ts, ms since 1970.")]
+    before: Annotated[
+        float | None, Field(description="The statistic before the change; absent for a feature of texts.")
+    ] = None
+    after: Annotated[float | None, Field(description="The statistic since the change.")] = None
+    distance: Annotated[
+        float | None, Field(description="Kolmogorov-Smirnov distance between before and since, of blocks of 32.")
+    ] = None
+    p_value: Annotated[float | None, Field(description="The detector's own, where it has one.")] = None
+    events: Annotated[int | None, Field(description="About how many events before that record the change began.")] = (
+        None
+    )
+    also: Annotated[
+        tuple[str, ...], Field(description="What else changed with the same record, for example `features.amount`.")
+    ] = ()

@@ -1,102 +1,204 @@
 """Stage 6: how good the model is, beside its baselines, and whether the world has moved."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from nnstream.drift.plain import from_plain, to_plain
+from nnstream.drift.blocks import ROWS
+from nnstream.drift.signals import Detection, Signals, SignalSpec
 from nnstream.model import Task
 from nnstream.prequential import Prequential
 
-_LARGEST = 9.2  # -ln 0.0001: one surprise must not look like a new world
+Vector = npt.NDArray[np.float64]
+_FIRST = ("loss", "error", "prediction", "missing", "delay", "features")  # of several that changed with one row
+
+
+@dataclass(frozen=True)
+class MonitorSpec:
+    """What is watched.
+
+    Args:
+        task: of the model.
+        window: labelled events that rolling scores look back.
+        signals: what may change, and how that is noticed.
+        cool_down: rows after an alert in which further detections count as the same change.
+        enabled: whether anything is watched at all.
+    """
+
+    task: Task
+    window: int = 1000
+    signals: SignalSpec = field(default_factory=SignalSpec)
+    cool_down: int = 5000
+    enabled: bool = True
+
+
+@dataclass
+class Observed:
+    """A batch, as two streams that both are in log order: labels may come long after the prediction.
+
+    Attributes:
+        count: rows in the batch, so that those that are in neither stream count too.
+        event_rows: index in the batch of each event that was predicted.
+        features: of those events.
+        predictions: float64 (events,): the number predicted, or the mean index of the class; NaN where there is none.
+        answer_rows: index in the batch of each row whose label is known.
+        labels: of those rows.
+        published: what was predicted when the event came.
+        losses: of that prediction; NaN where there was none.
+        delays: seconds from the event to its label; NaN where they came together.
+    """
+
+    count: int
+    event_rows: Sequence[int] = ()
+    features: Sequence[Mapping[str, Any]] = ()
+    predictions: Vector = field(default_factory=lambda: np.empty(0))
+    answer_rows: Sequence[int] = ()
+    labels: Sequence[Any] = ()
+    published: Sequence[Any] = ()
+    losses: Sequence[float] = ()
+    delays: Sequence[float] = ()
 
 
 @dataclass(frozen=True)
 class Drift:
-    """A change of the mean loss.
+    """A change that was noticed.
 
     Attributes:
-        index: of the event in the batch at which it was noticed.
-        before: mean before.
-        after: mean since.
+        row: index in the batch of the row with which it showed.
+        signal: what changed.
+        feature: its name, where that is a feature.
+        statistic: `mean` or `spread`.
+        detector: that noticed.
+        before: the statistic before; None for a category.
+        after: the statistic since.
+        distance: Kolmogorov-Smirnov distance between the blocks before and since.
+        p_value: the detector's own, where it has one.
+        events: about how many rows ago it began.
+        also: what else changed with the same row.
+        is_alert: whether it is the first of its change.
     """
 
-    index: int
-    before: float
-    after: float
+    row: int
+    signal: str
+    feature: str | None
+    statistic: str
+    detector: str
+    before: float | None
+    after: float | None
+    distance: float
+    p_value: float | None
+    events: int
+    also: tuple[str, ...]
+    is_alert: bool
+
+    def body(self) -> dict[str, Any]:
+        """Return what a DriftAlert says of it; what is not known is left out."""
+        fields = asdict(self)
+        del fields["row"], fields["is_alert"]
+        return {name: value for name, value in fields.items() if value is not None}
 
 
 class Monitor:
-    """The score of one partition's predictions, and a drift detector on their loss.
-
-    The loss shows a change earlier than the error does: a model that adapts within fifty events makes few mistakes,
-    but each of them surprises it. A regression's loss is its absolute error as a multiple of the mean so far.
+    """The score of one partition's predictions, and the drift detectors on all signals.
 
     Args:
-        task: of the model.
-        window: events that rolling scores look back.
-        drift_delta: ADWIN's confidence (Bifet & Gavaldà 2007).
+        spec: what is watched.
+
+    Attributes:
+        score: of the predictions, beside the baselines.
+        drifts: alerts so far.
     """
 
-    detector = "adwin"
-    signal = "loss"
-
-    def __init__(self, task: Task, window: int, drift_delta: float) -> None:
-        self.score = Prequential(task, window)
+    def __init__(self, spec: MonitorSpec) -> None:
+        self.spec = spec
+        self.score = Prequential(spec.task, spec.window)
         self.drifts = 0
-        self._task = task
-        from river.drift import ADWIN  # noqa: PLC0415  # most of a second, which the demo itself need not wait
+        self._signals = Signals(spec.signals)
+        self._rows = self._rows_before = 0
+        self._last_alert: int | None = None
 
-        self._adwin = ADWIN(delta=drift_delta)
-        self._total, self._count = 0.0, 0  # absolute errors of a regression
+    def observe(self, seen: Observed) -> list[Drift]:
+        """Take in a batch; return the changes that were noticed, in log order."""
+        if not self.spec.enabled:
+            return []
+        scored = self.score.update(seen.labels, seen.published, seen.losses)
+        found = [
+            *_placed(self._signals.events(seen.features, seen.predictions), seen.event_rows),
+            *_placed(
+                self._signals.answers(
+                    np.array(seen.losses, np.float64), scored[:, 0], np.array(seen.delays, np.float64)
+                ),
+                seen.answer_rows,
+            ),
+        ]
+        drifts = self._merge(found) if found else []
+        self._rows_before, self._rows = self._rows, self._rows + seen.count
+        return drifts
 
-    def observe(self, labels: Sequence[Any], predictions: Sequence[Any], losses: Sequence[float]) -> list[Drift]:
-        """Take in a batch in log order; return the changes for the worse that were noticed.
+    def _merge(self, found: list[Detection]) -> list[Drift]:
+        """Return the detections in log order; the first in a long while, and the gravest of its row, is an alert."""
+        found.sort(key=lambda each: (each.row, _FIRST.index(each.signal), -each.change.distance))
+        drifts = []
+        for each in found:
+            position = self._rows + each.row
+            is_alert = self._last_alert is None or position - self._last_alert >= self.spec.cool_down
+            also: tuple[str, ...] = ()
+            if is_alert:
+                self._last_alert = position
+                self.drifts += 1
+                also = tuple(_name(other) for other in found if other.row == each.row and other is not each)
+            drifts.append(self._drift(each, also, is_alert))
+        return drifts
 
-        A loss that falls is the model learning, and raises no alert.
-        """
-        scored = self.score.update(labels, predictions, losses)
-        labelled = [i for i, label in enumerate(labels) if label is not None]
-        found = []
-        for index, loss in zip(labelled, self._signal(scored).tolist(), strict=True):
-            before = self._adwin.estimation
-            self._adwin.update(loss)
-            if self._adwin.drift_detected and self._adwin.estimation > before:
-                found.append(Drift(index, before, self._adwin.estimation))
-        self.drifts += len(found)
-        return found
+    def _drift(self, found: Detection, also: tuple[str, ...], is_alert: bool) -> Drift:
+        change, hidden = found.change, found.is_category
+        return Drift(
+            found.row, found.signal, found.feature, found.statistic, self.spec.signals.detector.name,
+            None if hidden else change.before, None if hidden else change.after, change.distance, change.p_value,
+            change.blocks * ROWS, also, is_alert,
+        )  # fmt: skip
 
-    def _signal(self, scored: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return the detector's input, float64 (n,), from the rows that the score made of a batch."""
-        if self._task == "classification":
-            return np.minimum(scored[:, 3], _LARGEST)
-        # Row by row: the mean so far must not depend on where a batch was cut.
-        totals = np.cumsum(np.concatenate([[self._total], scored[:, 0]]))[1:]
-        counts = self._count + np.arange(1, len(scored) + 1)
-        if len(scored):
-            self._total, self._count = float(totals[-1]), int(counts[-1])
-        return np.minimum(scored[:, 0] / np.maximum(totals / counts, 1e-300), _LARGEST)
+    @property
+    def moved(self) -> bool:
+        """Return whether the last batch filled a block, so that `shifts` may have changed."""
+        return self._rows // ROWS != self._rows_before // ROWS
+
+    def shifts(self) -> list[tuple[str, str, float]]:
+        """Return each signal, its feature's name ("" for the others), and how far it has moved lately."""
+        return [(str(signal), feature, shift) for signal, feature, shift in self._signals.shifts()]
 
     def describe(self) -> dict[str, Any]:
         """Return what `state` does not hold, as JSON-ready data."""
-        errors = {"total": self._total, "count": self._count}
         return {
             "score": self.score.describe(),
             "drifts": self.drifts,
-            "errors": errors,
-            "detector": to_plain(self._adwin),
+            "signals": self._signals.describe(),
+            "rows": self._rows,
+            "last_alert": self._last_alert,
         }
 
-    def state(self) -> dict[str, npt.NDArray[np.generic]]:
-        """Return the arrays of the rolling scores; the rest is in `describe`."""
-        return self.score.state()
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the arrays; not copies."""
+        signals = {f"signals.{name}": array for name, array in self._signals.state().items()}
+        return self.score.state() | signals
 
     def restore(self, description: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         """Take over what `describe` and `state` gave."""
         self.score.restore(description["score"], arrays)
-        self.drifts = description["drifts"]
-        self._adwin = from_plain(description["detector"])
-        self._total, self._count = description["errors"]["total"], description["errors"]["count"]
+        self.drifts, self._rows = description["drifts"], description["rows"]
+        self._last_alert = description["last_alert"]
+        self._signals.restore(
+            description["signals"],
+            {name.removeprefix("signals."): array for name, array in arrays.items() if name.startswith("signals.")},
+        )
+
+
+def _placed(found: Sequence[Detection], rows: Sequence[int]) -> list[Detection]:
+    return [each._replace(row=rows[each.row]) for each in found]
+
+
+def _name(found: Detection) -> str:
+    return found.signal if found.feature is None else f"{found.signal}.{found.feature}"

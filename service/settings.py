@@ -7,13 +7,15 @@ the environment. docs/configuration.md is made from the descriptions here.
 import difflib
 import os
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from nnstream.drift.detectors import DetectorSpec
 from nnstream.optimizers import OPTIMIZERS
+from nnstream.responses import ResponseSpec
 from service.errors import SettingsError
 
 ENV_PREFIX = "NNSTREAM_"
@@ -81,6 +83,30 @@ class NetworkSettings(_Section):
     """Of the initial weights and of dropout."""
 
 
+class ResponseSettings(_Section):
+    """What the model does when its loss jumps."""
+
+    policy: Literal["auto", "none", "faster", "rebirth", "background"] = "background"
+    """`background`: a second learner begins at a warning and takes over once it is the better one. `rebirth`: the
+    ensemble's quick members (or the one network) begin anew. `faster`: a higher learning rate for a while. `auto`:
+    the ensemble begins its quick members anew when 512 events went badly; one network does nothing. `none`."""
+    detector: Literal["adwin", "page_hinkley", "kswin", "ddm", "eddm", "hddm_a", "hddm_w"] = "page_hinkley"
+    """The algorithm that notices the jump."""
+    false_alarm_every: Annotated[float, Field(ge=2000)] = 100_000
+    """Learned events of a stream that does not change, in which there is one needless response on average."""
+    warning_every: Annotated[float, Field(ge=2000)] = 10_000
+    """Likewise for needless warnings: they cost time, and change nothing."""
+    factor: Annotated[float, Field(gt=0, le=100)] = 4.0
+    """On the learning rate, of `faster`."""
+    lasts: Positive = 1000
+    """Learned events that `faster` lasts, and that the learner in the background has to become the better one."""
+
+    @model_validator(mode="after")
+    def _response_can_be(self) -> Self:
+        ResponseSpec(**self.model_dump())
+        return self
+
+
 class ModelSettings(_Section):
     """What is learned."""
 
@@ -101,6 +127,8 @@ class ModelSettings(_Section):
     """`ensemble`: many small networks, mixed by what they are worth; nothing to tune. `network`: the one below."""
     network: NetworkSettings = NetworkSettings()
     """The network of `learner: network`; of the ensemble only the seed."""
+    response: ResponseSettings = ResponseSettings()
+    """What it does when its loss jumps."""
 
 
 class TopicSettings(_Section):
@@ -222,8 +250,29 @@ class MonitorSettings(_Section):
 
     window: Positive = 1000
     """Events that rolling scores look back."""
-    drift_delta: Annotated[float, Field(gt=0, lt=1)] = 0.002
-    """ADWIN's confidence: smaller raises fewer alerts."""
+    enabled: bool = True
+    """Keep scores and look for drift; false saves their time."""
+    signals: tuple[Literal["loss", "error", "prediction", "features", "missing", "delay"], ...] = (
+        "loss", "error", "prediction", "features", "missing", "delay",
+    )  # fmt: skip
+    """What may drift: the loss, the error, the distributions of what is predicted and of each feature, the share of
+    missing values, and how late labels come. [] looks for no drift."""
+    detector: Literal["adwin", "page_hinkley", "kswin", "ddm", "eddm", "hddm_a", "hddm_w"] = "adwin"
+    """The algorithm that notices drift (River's). It sees one number for each 32 events: how their mean ranks among
+    the blocks before."""
+    false_alarm_every: Annotated[float, Field(ge=2000)] = 10_000_000
+    """Events of a stream that does not change, in which all signals together give one false alarm on average."""
+    detector_parameters: dict[str, bool | int | float | str] = {}
+    """River's own parameters of the detector, instead of `false_alarm_every`."""
+    cool_down_events: Annotated[int, Field(ge=0)] = 5_000
+    """Events after an alert in which further detections count as the same change."""
+    max_features: Annotated[int, Field(ge=0)] = 50
+    """Features that are looked at; those that come later are not."""
+
+    @model_validator(mode="after")
+    def _detector_can_be(self) -> Self:
+        DetectorSpec(self.detector, self.false_alarm_every, self.detector_parameters)
+        return self
 
 
 class HttpSettings(_Section):

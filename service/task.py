@@ -1,11 +1,14 @@
 """All stages of one input partition, in order, on one screen. Nothing here knows which worker runs it."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import structlog
 
 from nnstream.conformal import Region
+from nnstream.drift.detectors import DetectorSpec
+from nnstream.drift.signals import SignalSpec
 from nnstream.model import Model, ModelSpec
 from nnstream.outcome import Outcome
 from nnstream.snapshot import Captured
@@ -16,7 +19,7 @@ from service.decode import decode, features_of, label_of
 from service.intake import Batch, Intake, off_the_way
 from service.labels import Joined, LabelJoin
 from service.learner import Learner
-from service.monitor import Drift, Monitor
+from service.monitor import Drift, Monitor, MonitorSpec, Observed
 from service.positions import Position
 from service.publish import Publisher
 from service.reasons import Reasons, as_record
@@ -61,7 +64,7 @@ class Task:
         self.metrics = metrics
         self.learner = Learner(settings.model.name, Model(spec))
         self.labels = LabelJoin(settings.labels, features_of, label_of)
-        self.monitor = Monitor(settings.model.task, settings.monitor.window, settings.monitor.drift_delta)
+        self.monitor = Monitor(_monitor_spec(settings))
         self.confidence = Confidence(settings.model.confidence, regression=settings.model.task == "regression")
         self.reasons = Reasons(
             settings.explain.share, settings.explain.method, settings.model.network.seed, partition.number
@@ -103,8 +106,8 @@ class Task:
         refused = _in_order(events.refused, joined, outcome)
         if batch.live:
             with self.metrics.stage(Stage.PUBLISH):
-                self._publish(joined, published, refused, drifts)
-            self.metrics.drift(self.monitor.signal, len(drifts))
+                self._publish(joined, published, refused, [drift for drift in drifts if drift.is_alert])
+            self.metrics.drift(drifts)
             self.reasons.note(list(outcome.explanations.values()))
             self.metrics.beside(self.confidence.conformal, self.reasons.means)
         self.metrics.batch(batch, joined, refused, outcome, self.monitor, pending=self.labels.pending)
@@ -126,29 +129,42 @@ class Task:
             self.labels.note_predictions(joined, published)
         return published
 
-    def _observe(self, joined: Joined, outcome: Outcome) -> list[tuple[int, Drift]]:
-        """Show the monitor each labelled event: with the prediction that was published, however long ago."""
+    def _observe(self, joined: Joined, outcome: Outcome) -> list[Drift]:
+        """Show the monitor each event when it is predicted, and each label with the prediction that was published."""
         predicted, losses = outcome.predictions(), outcome.losses.tolist()
-        rows = []
-        for i, (is_event, entry) in enumerate(zip(joined.is_event, joined.entries, strict=True)):
-            if i in outcome.refused or i in joined.again:
+        events, answers, delays = [], [], []
+        for i, (is_event, label, entry) in enumerate(
+            zip(joined.is_event, joined.labels, joined.entries, strict=True)
+        ):
+            if i in outcome.refused:
                 continue
+            if is_event:
+                events.append(i)
+            if label is None or i in joined.again:
+                continue
+            delay = math.nan
             if not is_event and entry is not None:
                 if entry.prediction is None:
                     continue
-                predicted[i], losses[i] = published_score(entry.prediction, joined.labels[i], self.learner.model)
-            rows.append(i)
-        labels, predictions = [joined.labels[i] for i in rows], [predicted[i] for i in rows]
-        drifts = self.monitor.observe(labels, predictions, [losses[i] for i in rows])
-        self._watcher.scored(self.partition.number, labels, predictions)
-        return [(rows[drift.index], drift) for drift in drifts]
+                predicted[i], losses[i] = published_score(entry.prediction, label, self.learner.model)
+                delay = (joined.timestamps[i] - entry.ts) / 1000
+            answers.append(i)
+            delays.append(delay)
+        labels, published = [joined.labels[i] for i in answers], [predicted[i] for i in answers]
+        self._watcher.scored(self.partition.number, labels, published)
+        return self.monitor.observe(
+            Observed(
+                len(joined.records), events, [joined.features[i] for i in events], outcome.centres()[events],
+                answers, labels, published, [losses[i] for i in answers], delays,
+            )
+        )  # fmt: skip
 
     def _publish(
         self,
         joined: Joined,
         published: Sequence[Outgoing | None],
         refused: Sequence[Refused],
-        drifts: Sequence[tuple[int, Drift]],
+        drifts: Sequence[Drift],
     ) -> None:
         topics = self._settings.topics
         out = [record for record in published if record is not None]
@@ -157,26 +173,18 @@ class Task:
             out += [
                 publish.expired(each, each.ts, why, self.partition, topics.expired) for _, each, why in joined.expired
             ]
-        for i, drift in drifts:
-            record, ts = joined.records[i], joined.timestamps[i]
+        for drift in drifts:
+            record, ts = joined.records[drift.row], joined.timestamps[drift.row]
             out.append(publish.alert(self._alert(drift, record, ts), topics.alerts, publish.stamp(ts, record)))
         self._publisher.send(out)
         self._watcher.published(out)
         self.dead_letters += len(refused)
 
     def _alert(self, drift: Drift, record: Record, ts: int) -> dict[str, object]:
-        log.warning(
-            "drift", partition=str(self.partition), offset=record.offset, before=drift.before, after=drift.after
-        )
-        return {
-            "model": self.learner.name,
-            "signal": self.monitor.signal,
-            "detector": self.monitor.detector,
-            "source": {"topic": self.partition.topic, "partition": self.partition.number, "offset": record.offset},
-            "ts": ts,
-            "before": drift.before,
-            "after": drift.after,
-        }
+        what = {"signal": drift.signal, "feature": drift.feature, "before": drift.before, "after": drift.after}
+        log.warning("drift", partition=str(self.partition), offset=record.offset, **what)
+        source = {"topic": self.partition.topic, "partition": self.partition.number, "offset": record.offset}
+        return {"model": self.learner.name, "source": source, "ts": ts, **drift.body()}
 
     # -- checkpoints and recovery
 
@@ -265,6 +273,13 @@ class Task:
             lost = log_range.start - self.offset
             log.error("events lost to retention before they were read", partition=str(self.partition), events=lost)
             self.begin(log_range.start, self.intake.labels_offset)
+
+
+def _monitor_spec(settings: Settings) -> MonitorSpec:
+    wanted = settings.monitor
+    detector = DetectorSpec(wanted.detector, wanted.false_alarm_every, wanted.detector_parameters)
+    signals = SignalSpec(detector, wanted.signals, wanted.max_features)
+    return MonitorSpec(settings.model.task, wanted.window, signals, wanted.cool_down_events, wanted.enabled)
 
 
 def _in_order(undecoded: Sequence[Refused], joined: Joined, outcome: Outcome) -> list[Refused]:

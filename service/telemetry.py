@@ -19,7 +19,7 @@ from nnstream.outcome import Outcome
 from service.events import Problem
 from service.intake import Batch
 from service.labels import Joined, Reason
-from service.monitor import Monitor
+from service.monitor import Drift, Monitor
 from service.records import Partition, Refused
 
 
@@ -58,8 +58,17 @@ class Telemetry:
             "nnstream_dead_letters", "Events that could not be used.", (*own, "problem"), registry=r
         )
         self.drifts = Counter(
-            "nnstream_drift_alerts", "Changes for the worse that were noticed.", (*own, "signal"), registry=r
+            "nnstream_drift_alerts", "Changes that were noticed; one alert a change.", (*own, "signal"), registry=r
         )
+        self.detections = Counter(
+            "nnstream_drift_detections", "Signals that changed; several may have to do with one change.",
+            (*own, "signal", "detector"), registry=r,
+        )  # fmt: skip
+        self.shift = Gauge(
+            "nnstream_drift_shift",
+            "How far a signal has moved lately, in standard deviations; 0.2 is usual, 1 and more is a change.",
+            (*own, "signal", "feature"), registry=r,
+        )  # fmt: skip
         self.pending = Gauge("nnstream_labels_pending", "Events that wait for their label.", own, registry=r)
         self.early = Gauge("nnstream_labels_early", "Labels that wait for their event.", own, registry=r)
         self.expired = Counter(
@@ -199,6 +208,8 @@ class PartitionMetrics:
         for baseline, value in summary["baselines"].items():
             m.score.labels(*labels, name, baseline).set(value)
         m.learned.labels(*labels).inc(outcome.learned)
+        for signal, feature, shift in monitor.shifts() if monitor.moved else ():
+            m.shift.labels(*labels, signal, feature).set(shift)
 
     def beside(self, conformal: Conformal | None, contributions: Mapping[str, float]) -> None:
         """Note how sure the predictions are, and what they owe to each feature."""
@@ -209,9 +220,12 @@ class PartitionMetrics:
         for feature, mean in contributions.items():
             m.contribution.labels(*labels, feature).set(mean)
 
-    def drift(self, signal: str, count: int) -> None:
-        """Count drift alerts."""
-        self._all.drifts.labels(*self._labels, signal).inc(count)
+    def drift(self, drifts: Sequence[Drift]) -> None:
+        """Count what changed."""
+        for drift in drifts:
+            self._all.detections.labels(*self._labels, drift.signal, drift.detector).inc()
+            if drift.is_alert:
+                self._all.drifts.labels(*self._labels, drift.signal).inc()
 
     def progress(self, model: Model, lag: int | None) -> None:
         """Note how far the model is, whom its mixture listens to, and how many events wait."""

@@ -10,6 +10,7 @@ import structlog
 from nnstream.model import ModelSpec
 from nnstream.optimizers import COCOB, OPTIMIZERS, Optimizer
 from nnstream.regularizers import Regularization
+from nnstream.responses import ResponseSpec
 from nnstream.schema import FeatureSpec
 from nnstream.spec import NetworkSpec
 from service.adapters.fsspec_store import FsspecStore
@@ -62,6 +63,7 @@ def model_spec(settings: ModelSettings) -> ModelSpec:
         classes=settings.classes,
         features=_features(settings),
         memory=float("inf") if settings.memory is None else settings.memory,
+        response=ResponseSpec(**settings.response.model_dump()),
     )
 
 

@@ -1,5 +1,6 @@
 """What goes out, and how the stream is watched."""
 
+import dataclasses
 import json
 from collections import Counter
 
@@ -10,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig import P0, Rig, filled_log, make_settings
 
+from nnstream.drift.detectors import KINDS, DetectorSpec
+from nnstream.drift.signals import SignalSpec
 from nnstream.model import Model
 from nnstream.prequential import Prequential
 from service import publish
 from service.events import DEAD_LETTER_HEADER, DeadLetter, DriftAlert, Prediction
-from service.monitor import Monitor
+from service.monitor import Monitor, MonitorSpec, Observed
 from service.records import Refused
 from service.testing import MemoryLog, MemoryRecord
 
@@ -120,44 +123,119 @@ def test_a_letter_too_large_for_its_topic_is_cut_and_says_what_it_was():
 # -- the monitor
 
 
-def observed(losses, delta=0.002):
+def seen(labels, losses, predictions=None, features=()):
+    """A batch of events whose labels came with them."""
+    rows = [i for i, label in enumerate(labels) if label is not None]
+    return Observed(
+        len(labels), range(len(features)), features, np.full(len(features), 0.5),
+        rows, [labels[i] for i in rows], [(predictions or labels)[i] for i in rows], [losses[i] for i in rows],
+        [np.nan] * len(rows),
+    )  # fmt: skip
+
+
+def new_monitor(task="classification", every=10_000_000, **fields):
+    spec = SignalSpec(DetectorSpec(fields.pop("detector", "adwin"), every))
+    return Monitor(MonitorSpec(task, fields.pop("window", 100), spec, **fields))
+
+
+def alerts(losses):
     """Offsets at which drift was found in a stream of losses."""
-    monitor = Monitor("classification", 100, delta)
-    return [drift.index for drift in monitor.observe([1] * len(losses), [1] * len(losses), losses)]
+    found = new_monitor().observe(seen([1] * len(losses), losses))
+    return [drift.row for drift in found if drift.is_alert]
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_an_abrupt_drift_raises_an_alert_soon(seed):
+def test_an_abrupt_drift_raises_one_alert_within_500_events(seed):
     rng = np.random.default_rng(seed)
-    losses = np.concatenate([rng.exponential(0.1, 2000), rng.exponential(0.8, 1000)])
-    found = observed(losses.tolist())
-    assert found
-    assert 2000 <= found[0] < 2300
+    losses = np.concatenate([rng.exponential(0.1, 5000), rng.exponential(0.8, 5000)])
+    (found,) = alerts(losses.tolist())
+    assert 5000 <= found < 5500
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_learning_raises_no_alert(seed):
     rng = np.random.default_rng(seed)
-    assert observed((rng.exponential(1, 5000) * np.linspace(1, 0.05, 5000)).tolist()) == []
+    assert alerts((rng.exponential(1, 20_000) * np.linspace(1, 0.05, 20_000)).tolist()) == []
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_a_stationary_stream_raises_no_alert(seed):
-    assert observed(np.random.default_rng(seed).exponential(0.3, 5000).tolist()) == []
+def stationary(count, seed):
+    """A stream of every kind of signal that does not change, in batches."""
+    rng = np.random.default_rng(seed)
+    for start in range(0, count, 500):
+        numbers = rng.normal(size=(500, 6)) * [1, 10, 0.1, 1, 1, 1]
+        numbers[:, 3:] = np.exp(numbers[:, 3:])
+        rows = [dict(zip("abcdef", row, strict=True)) for row in numbers.tolist()]
+        for i, row in enumerate(rows):
+            row["kind"] = "xyz"[(start + i * i) % 3] if rng.random() < 0.9 else None
+        wrong = rng.random(500) < 0.03
+        yield Observed(
+            500, range(500), rows, rng.random(500), range(500), [0] * 500, wrong.astype(int).tolist(),
+            (rng.exponential(0.05, 500) + 2 * wrong).tolist(), rng.exponential(60, 500).tolist(),
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_100_000_stationary_events_raise_no_alert(seed):
+    monitor = new_monitor()
+    assert [drift for batch in stationary(100_000, seed) for drift in monitor.observe(batch)] == []
+    assert max(shift for _, _, shift in monitor.shifts()) < 1.5
+
+
+def test_a_feature_that_moves_is_named():
+    monitor = new_monitor()
+    *before, after = stationary(10_500, 0)
+    for batch in before:
+        assert monitor.observe(batch) == []
+    for row in after.features:
+        row["c"] = row["c"] * 4
+    (alert,) = [drift for drift in monitor.observe(after) if drift.is_alert]
+    assert (alert.signal, alert.feature, alert.statistic, alert.detector) == ("features", "c", "spread", "adwin")
+    assert alert.after == pytest.approx(4 * alert.before, rel=0.3)
+    assert alert.distance > 0.9
+    assert abs(alert.events - alert.row) < 100
+    assert max(monitor.shifts(), key=lambda each: each[2])[1] != "c"  # it begins anew
+
+
+def test_a_category_that_becomes_rare_is_named_without_numbers():
+    monitor = new_monitor(cool_down=100)
+    *before, after = stationary(10_500, 0)
+    for batch in before:
+        monitor.observe(batch)
+    for row in after.features:
+        row["kind"] = "x" if row["kind"] else None
+    found = [drift for drift in monitor.observe(after) if drift.feature == "kind"]
+    assert found
+    assert (found[0].before, found[0].after) == (None, None)
+
+
+def test_one_change_of_everything_is_one_alert():
+    monitor, batches = new_monitor(), list(stationary(12_000, 1))
+    for batch in batches[:20]:
+        assert monitor.observe(batch) == []
+    found = []
+    for batch in batches[20:]:
+        batch.features = [{**row, "a": row["a"] + 9, "b": row["b"] - 99, "d": None} for row in batch.features]
+        batch.losses, batch.delays = [5.0 + x for x in batch.losses], [x * 9 for x in batch.delays]
+        found += monitor.observe(batch)
+    assert {drift.signal for drift in found} == {"loss", "features", "missing", "delay"}
+    (alert,) = [drift for drift in found if drift.is_alert]
+    assert alert.signal in ("loss", "missing", "delay", "features")
+    assert monitor.drifts == 1
 
 
 def test_a_drift_goes_out_as_an_alert():
     rng = np.random.default_rng(0)
     log = MemoryLog([P0])
-    for i in range(3000):
+    for i in range(5000):
         x = float(rng.normal())
-        event = {"ts": 10 * i, "features": {"x": x}, "label": (x > 0) == (i < 1500)}
+        event = {"ts": 10 * i, "features": {"x": x}, "label": (x > 0) == (i < 3000)}
         log.append(P0, json.dumps(event).encode(), timestamp_ms=10 * i + 5)
     rig = Rig(log, batch_size=100).run()
-    (alert, *_) = rig.publisher.topic("alerts")
+    (alert,) = rig.publisher.topic("alerts")
     body = DriftAlert.model_validate_json(alert.value)
-    assert (body.model, body.signal, body.detector, alert.key) == ("default", "loss", "adwin", b"default")
-    assert 1500 <= body.source.offset < 2000
+    assert (body.model, body.detector, alert.key) == ("default", "adwin", b"default")
+    assert body.signal in ("loss", "error")
+    assert 3000 <= body.source.offset < 3500
     assert body.ts == alert.timestamp_ms == 10 * body.source.offset
     assert body.after > body.before
 
@@ -209,25 +287,74 @@ def test_regression_baselines_are_those_of_a_plain_loop():
     assert summary["baselines"]["mean"] == pytest.approx(np.abs(np.subtract(y, means)).mean())
 
 
+def mixed(count, seed=1):
+    """Batches' rows with everything in them: labels that are missing, features that come late, jumps."""
+    rng = np.random.default_rng(seed)
+    for i in range(count):
+        jump = i > count // 2
+        features = {"x": rng.normal() + 3 * jump, "kind": "ab"[rng.integers(2)] if rng.random() < 0.9 else None}
+        if i > 130:
+            features["late"] = int(rng.integers(9))
+        label = None if rng.random() < 0.2 else int(rng.integers(3))
+        yield features, label, rng.random() * (1 + 3 * jump), int(rng.integers(3)), rng.random(), rng.random() * 9
+
+
+def observed(rows, start, stop):
+    part = rows[start:stop]
+    answers = [i for i, row in enumerate(part) if row[1] is not None]
+    return Observed(
+        len(part), range(len(part)), [row[0] for row in part], np.array([row[4] for row in part]),
+        answers, [part[i][1] for i in answers], [part[i][3] for i in answers], [part[i][2] for i in answers],
+        [part[i][5] for i in answers],
+    )  # fmt: skip
+
+
+def state_of(monitor):
+    arrays = {name: (array.shape, array.tobytes()) for name, array in monitor.state().items()}
+    return arrays, json.dumps(monitor.describe(), allow_nan=False)
+
+
+ROWS = list(mixed(4000))
+
+
+def watch(monitor, cuts, start=0):
+    found = []
+    for first, last in zip([start, *cuts], [*cuts, len(ROWS)], strict=True):
+        drifts = monitor.observe(observed(ROWS, first, last))
+        found += [dataclasses.replace(drift, row=first + drift.row) for drift in drifts]
+    return found
+
+
+@pytest.mark.parametrize("detector", KINDS)
+@settings(max_examples=8, deadline=None)
+@given(cuts=st.lists(st.integers(0, 4000), max_size=30).map(sorted))
+def test_the_monitor_does_not_see_where_a_stream_was_cut(detector, cuts):
+    make = lambda: new_monitor(detector=detector, every=2000, cool_down=100)  # noqa: E731
+    cut, whole = make(), make()
+    assert watch(cut, cuts) == watch(whole, [])
+    assert state_of(cut) == state_of(whole)
+
+
+@pytest.mark.parametrize("detector", KINDS)
 @pytest.mark.parametrize("task", ["classification", "regression"])
-@settings(max_examples=30, deadline=None)
-@given(cuts=st.lists(st.integers(0, 400), max_size=30).map(sorted))
-def test_the_monitor_does_not_see_where_a_stream_was_cut(task, cuts):
-    rng = np.random.default_rng(1)
-    labels = [None if rng.random() < 0.2 else int(rng.integers(3)) for _ in range(400)]
-    predictions = rng.integers(0, 3, 400).tolist()
-    losses = [float("nan") if label is None else loss for label, loss in zip(labels, rng.random(400), strict=True)]
+def test_a_monitor_goes_on_from_what_it_described(task, detector):
+    make = lambda: new_monitor(task, detector=detector, every=2000, cool_down=100)  # noqa: E731
+    whole = make()
+    expected = watch(whole, [])
+    assert [drift for drift in expected if drift.row > 2000]
+    for cut in (31, 2000, 2100, 3999):
+        first, second = make(), make()
+        found = first.observe(observed(ROWS, 0, cut))
+        second.restore(json.loads(json.dumps(first.describe(), allow_nan=False)), first.state())
+        assert found + watch(second, [], cut) == expected
+        assert state_of(second) == state_of(whole)
 
-    def run(cuts):
-        monitor, found = Monitor(task, 30, 0.1), []
-        for start, stop in zip([0, *cuts], [*cuts, 400], strict=True):
-            part = slice(start, stop)
-            drifts = monitor.observe(labels[part], predictions[part], losses[part])
-            found += [(start + drift.index, drift.before, drift.after) for drift in drifts]
-        state = {name: array.tobytes() for name, array in monitor.state().items()}
-        return found, state, json.dumps(monitor.describe())
 
-    assert run(cuts) == run([])
+def test_a_monitor_that_is_switched_off_does_nothing():
+    monitor = new_monitor(enabled=False)
+    before = state_of(monitor)
+    assert watch(monitor, []) == []
+    assert state_of(monitor) == before
 
 
 def test_unlabelled_events_are_not_scored():
@@ -235,23 +362,3 @@ def test_unlabelled_events_are_not_scored():
     score.update([None, "a", None], ["a", "a", "b"], [float("nan"), 0.1, float("nan")])
     assert score.summary()["n"] == 1
     assert score.summary()["accuracy"] == 1.0
-
-
-@pytest.mark.parametrize("cut", [0, 1, 130, 290, 299])
-@pytest.mark.parametrize("task", ["classification", "regression"])
-def test_a_monitor_goes_on_from_what_it_described(task, cut):
-    rng = np.random.default_rng(2)
-    labels, losses = rng.integers(0, 3, 300).tolist(), (rng.random(300) + (np.arange(300) > 140)).tolist()
-    predictions = [label + round(loss) for label, loss in zip(labels, losses, strict=True)]
-    whole, first, second = (Monitor(task, 40, 0.3) for _ in range(3))
-    found = whole.observe(labels, predictions, losses)
-    assert [drift.index > 140 for drift in found] == [True]
-    before = first.observe(labels[:cut], predictions[:cut], losses[:cut])
-    second.restore(json.loads(json.dumps(first.describe(), allow_nan=False)), first.state())
-    after = second.observe(labels[cut:], predictions[cut:], losses[cut:])
-    again = [(drift.index + cut, drift.before, drift.after) for drift in after]
-    assert [(drift.index, drift.before, drift.after) for drift in before] + again == [
-        (drift.index, drift.before, drift.after) for drift in found
-    ]
-    assert second.describe() == whole.describe()
-    assert second.score.summary(rolling=True) == whole.score.summary(rolling=True)
