@@ -25,15 +25,14 @@ def outcome_of(outputs, classes=()):
     return Outcome([segment], np.zeros(len(outputs)), np.zeros(len(outputs), np.int64), {})
 
 
+def _holds(region, label):
+    return region[0] <= label <= region[1] if isinstance(region, tuple) else label in region
+
+
 def held(regions, labels):
     """Whether each region that was given holds its label, read off what is published."""
-    return np.array(
-        [
-            low_high[0] <= label <= low_high[1] if isinstance(low_high, tuple) else label in low_high
-            for low_high, label in zip(regions, labels, strict=True)
-            if low_high is not None
-        ]
-    )
+    pairs = zip(regions, labels, strict=True)
+    return np.array([_holds(region, label) for region, label in pairs if region is not None])
 
 
 def coverages(hits, window=WINDOW):
@@ -241,10 +240,6 @@ def _observe_late(conformal, rows, cuts):
         elif published[event] is not None:
             hits.append(_holds(published[event], label))
     return regions, np.array(hits)
-
-
-def _holds(region, label):
-    return region[0] <= label <= region[1] if isinstance(region, tuple) else label in region
 
 
 @pytest.mark.parametrize("regression", [True, False])
