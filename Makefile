@@ -7,7 +7,7 @@ RUN_STAMP := $(VENV)/.run-installed
 DEV_STAMP := $(VENV)/.dev-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test check fmt lint type bench docs lock clean
+.PHONY: help demo setup test chaos check fmt lint type bench docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,6 +22,9 @@ test: $(DEV_STAMP)  ## everything, against a real Apache Kafka
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+chaos: $(DEV_STAMP)  ## the long form of the chaos tests: 200 kills, about half an hour
+	$(BIN)/pytest tests/chaos --long-chaos --timeout 3600
 
 check: test  ## the same as CI
 

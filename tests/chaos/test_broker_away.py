@@ -9,7 +9,14 @@ import pytest
 from harness import Kafka, Service, generated, wait_until
 from judge import assert_nothing_lost_nothing_twice
 
-pytestmark = [pytest.mark.integration, pytest.mark.chaos, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.chaos,
+    pytest.mark.timeout(900),
+    # kafka-python leaves the socket of a connection that was cut to the garbage collector
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 COUNT = 16_000
 SETTINGS = {

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.chaos]
 CHUNK = 400
 
 
-@pytest.mark.parametrize("layout", ["topic", "directory"])
+@pytest.mark.parametrize("layout", ["topic", pytest.param("directory", marks=pytest.mark.long_chaos)])
 def test_a_crash_at_every_step(new_service, layout):
     service = new_service(
         {

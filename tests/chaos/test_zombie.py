@@ -44,6 +44,7 @@ def test_a_worker_that_was_stopped_can_neither_publish_nor_commit(new_service):
     assert_nothing_lost_nothing_twice(first, [events])
 
 
+@pytest.mark.long_chaos
 def test_a_worker_that_sleeps_through_its_transaction_starts_over(new_service):
     """Nobody else is there: the broker itself ends the transaction of a worker that is silent."""
     service = new_service(SETTINGS | {"delivery": {"commit_interval_ms": 50, "transaction_timeout_ms": 1_000}})
