@@ -5,12 +5,13 @@ docs/metrics.md lists them; a test fails when one is missing there.
 
 import time
 from collections import Counter as Tally
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.metrics import MetricWrapperBase
 
 from nnstream import __version__
 from nnstream.conformal import Conformal
@@ -48,6 +49,7 @@ class Telemetry:
     def __init__(self, model: str) -> None:
         self.model = model
         self.registry = CollectorRegistry()
+        self._shown: set[Partition] = set()
         r, own = self.registry, ("model", "partition")
         self.events = Counter("nnstream_events", "Events taken in.", own, registry=r)
         self.event_bytes = Counter("nnstream_event_bytes", "Bytes of event values taken in.", own, registry=r)
@@ -142,7 +144,18 @@ class Telemetry:
 
     def partition(self, partition: Partition) -> "PartitionMetrics":
         """Return the metrics of one partition."""
+        self._shown.add(partition)
         return PartitionMetrics(self, partition)
+
+    def owned(self, partitions: Collection[Partition]) -> None:
+        """Note which partitions this worker owns: what others own is theirs to show, or sums would count it twice."""
+        self.assigned.labels(self.model).set(len(partitions))
+        metrics = [each for each in vars(self).values() if isinstance(each, MetricWrapperBase)]
+        for partition in self._shown.difference(partitions):
+            for metric in metrics:
+                if "partition" in metric._labelnames:  # noqa: SLF001  # has no other name
+                    metric.remove_by_labels({"partition": str(partition.number)})
+        self._shown.intersection_update(partitions)
 
 
 class PartitionMetrics:

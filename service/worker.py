@@ -206,7 +206,7 @@ class Worker:
                 self.tasks[partition] = self._take_over(partition)
             self._source.seek(partition, self.tasks[partition].offset)
         self.joined = True
-        self.telemetry.assigned.labels(self.telemetry.model).set(len(self.tasks))
+        self.telemetry.owned(self.tasks)
         self.commit()
 
     def _take_over(self, partition: Partition) -> Task:
@@ -254,4 +254,5 @@ class Worker:
             if labels is not None:
                 self._source.unfollow(labels)
             log.info("partition given up", partition=str(partition))
-        self.telemetry.assigned.labels(self.telemetry.model).set(len(self.tasks))
+        if not self._stopping.is_set():  # the last numbers of a worker that leaves may still be read
+            self.telemetry.owned(self.tasks)

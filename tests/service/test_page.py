@@ -285,3 +285,18 @@ def test_the_probe_is_a_metric():
     registry = watched.rig.telemetry.registry
     assert registry.get_sample_value("nnstream_broker_reachable", {"model": "default"}) == 0
     assert list(text_string_to_metric_families(answer.text))
+
+
+def test_a_partition_that_went_to_another_worker_is_no_longer_in_metrics():
+    watched = Watched((P0, P1))
+    watched.rig.started()
+    registry = watched.rig.telemetry.registry
+    labels = {"model": "default", "partition": "0"}
+    assert registry.get_sample_value("nnstream_consumer_lag_events", labels) == 0
+    watched.rig.source.revoke([P0])
+    watched.rig.worker.step()
+    shown = {
+        s.labels["partition"] for family in registry.collect() for s in family.samples if "partition" in s.labels
+    }
+    assert shown == {"1"}
+    assert registry.get_sample_value("nnstream_assigned_partitions", {"model": "default"}) == 1

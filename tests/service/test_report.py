@@ -202,6 +202,12 @@ def test_what_is_no_moment_is_refused():
 # -- the command
 
 
+@pytest.fixture(autouse=True)
+def _own_logs(monkeypatch):
+    """The command writes its log to the runner's standard error, which is closed when other tests log."""
+    monkeypatch.setattr("service.logs.set_up_logs", lambda _: None)
+
+
 def test_a_file_tells_the_same_score_as_evaluate(tmp_path):
     csv = tmp_path / "bananas.csv"
     rows = [(*features.values(), label) for features, label in find_dataset("bananas").open()][:1500]
