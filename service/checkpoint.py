@@ -18,15 +18,31 @@ and published, again. docs/delivery-guarantees.md has the failure table.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from nnstream import snapshot
 from nnstream.model import Model, ModelSpec
 from service.records import Partition
 
 
+class Stored(NamedTuple):
+    """What a store knows of a checkpoint without reading it.
+
+    Attributes:
+        bytes: its size.
+        written_at_ms: when it was written, since 1970; None where the store does not tell.
+    """
+
+    bytes: int
+    written_at_ms: int | None
+
+
 class CheckpointStore(Protocol):
-    """Where checkpoints lie. Writing is atomic: a checkpoint is there whole, or not at all."""
+    """Where checkpoints lie. Writing is atomic: a checkpoint is there whole, or not at all.
+
+    Every method raises BrokerError where the store is in Kafka, and Kafka does not answer or refuses: that says
+    nothing about a checkpoint.
+    """
 
     def save(self, partition: Partition, offset: int, data: bytes) -> None:
         """Store a checkpoint; one of the same offset is replaced.
@@ -40,8 +56,11 @@ class CheckpointStore(Protocol):
     def offsets(self, partition: Partition) -> list[int]:
         """Return the offsets of all checkpoints of a partition, newest first."""
 
+    def describe(self, partition: Partition, offset: int) -> Stored:
+        """Return the size and age of a checkpoint; raises CheckpointError when there is none."""
+
     def load(self, partition: Partition, offset: int) -> bytes:
-        """Return a checkpoint; raises CheckpointError when there is none."""
+        """Return a checkpoint; raises CheckpointError when there is none, or when it is not what was written."""
 
     def delete(self, partition: Partition, offset: int) -> None:
         """Remove a checkpoint."""

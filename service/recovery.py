@@ -11,7 +11,7 @@ from nnstream.model import Model, ModelSpec
 from nnstream.snapshot import Captured
 from service import checkpoint
 from service.checkpoint import CheckpointStore, State
-from service.errors import CheckpointError
+from service.errors import BrokerError, CheckpointError, TopicMissingError
 from service.positions import Position
 from service.records import Partition
 from service.settings import CheckpointSettings
@@ -21,6 +21,7 @@ from service.telemetry import PartitionMetrics
 log = structlog.get_logger()
 
 _RETRY_SECONDS = 5.0
+_UNWRITTEN = (CheckpointError, BrokerError, TopicMissingError)  # the loop can go on with the checkpoint before
 
 
 class Checkpoints:
@@ -70,6 +71,7 @@ class Checkpoints:
 
         Raises:
             CheckpointError: it could not be written, and there is none before it.
+            BrokerError: the same, because Kafka does not answer or refuses.
         """
         self.settle(wait=True)
         if self.newest == name:
@@ -93,7 +95,7 @@ class Checkpoints:
         (name, future), self._pending = self._pending, None
         try:
             self.newest = future.result()
-        except CheckpointError as error:
+        except _UNWRITTEN as error:
             self._retry_at = self._clock() + _RETRY_SECONDS
             self._metrics.checkpoint_failed()
             problem = {"partition": str(self._partition), "offset": name, "reason": str(error)}
@@ -112,7 +114,7 @@ class Checkpoints:
             done = [offset for offset in self._store.offsets(self._partition) if offset <= newest]
             for offset in done[self._settings.keep :]:
                 self._store.delete(self._partition, offset)
-        except CheckpointError as error:
+        except _UNWRITTEN as error:
             log.warning("old checkpoints not removed", partition=str(self._partition), reason=str(error))
 
     def find(
@@ -128,6 +130,7 @@ class Checkpoints:
 
         Raises:
             CheckpointError: there is none; the message says what is wrong with each, and what to do.
+            BrokerError: the store is in Kafka, which does not answer: no reason to take an older one.
         """
         self._check_log(committed, log_range)
         problems = []

@@ -17,6 +17,7 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import Any
 
+from service.checkpoint import Stored
 from service.errors import CheckpointError
 from service.positions import Offsets, Position
 from service.records import Headers, Outgoing, Partition
@@ -177,7 +178,7 @@ class MemorySource(_Fake):
         journal: Journal | None = None,
     ) -> None:
         super().__init__(journal)
-        self.on_end: Callable[[], None] = _nothing
+        self.on_end: Callable[[], None] = lambda: None
         self.at_end = False
         self.positions: dict[Partition, int] = {}
         self._log, self._batch_sizes, self._batch_size = log, iter(batch_sizes), batch_size
@@ -356,7 +357,7 @@ class MemoryStore(_Fake):
     """Checkpoints in a dict; implements `service.checkpoint.CheckpointStore`.
 
     Args:
-        journal: notes ("save", partition, offset), ("load", …) and ("delete", …).
+        journal: notes ("save", partition, offset), ("load", …), ("delete", …) and ("offsets", partition).
 
     Attributes:
         data: bytes of each checkpoint by partition and offset; may be changed to play damage.
@@ -373,7 +374,12 @@ class MemoryStore(_Fake):
 
     def offsets(self, partition: Partition) -> list[int]:
         """Return the offsets of all checkpoints of a partition, newest first."""
+        self._called("offsets", partition)
         return sorted((offset for owner, offset in self.data if owner == partition), reverse=True)
+
+    def describe(self, partition: Partition, offset: int) -> Stored:
+        """Return the size of a checkpoint."""
+        return Stored(len(self.load(partition, offset)), None)
 
     def load(self, partition: Partition, offset: int) -> bytes:
         """Return a checkpoint."""
@@ -390,7 +396,3 @@ class MemoryStore(_Fake):
     def close(self) -> None:
         """Drop the connection."""
         self._called("close_store")
-
-
-def _nothing() -> None:
-    """Do nothing."""

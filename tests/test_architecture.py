@@ -36,7 +36,7 @@ STAGE_USERS = {
     "confidence": {"task"},
     "monitor": {"task", "telemetry"},
     "publish": {"task", "connection", "wiring"},
-    "checkpoint": {"task", "recovery", "connection", "wiring", "checkpoint_admin"},
+    "checkpoint": {"task", "recovery", "connection", "wiring", "checkpoint_admin", "adapters", "testing"},
 }
 CLIENTS = {"kafka", "fsspec", "confluent_kafka"}
 

@@ -1,6 +1,7 @@
 """What every checkpoint store must do; each implementation is a subclass that says how to make one."""
 
 import threading
+import time
 
 import pytest
 
@@ -19,6 +20,15 @@ class StoreContract:
         for data in (b"", b"x", LARGE):
             store.save(P0, len(data), data)
             assert store.load(P0, len(data)) == data
+
+    def test_its_size_is_known_without_reading_it(self, new_store):
+        store, before_ms = new_store(), time.time() * 1000
+        store.save(P0, 5, LARGE)
+        found = store.describe(P0, 5)
+        assert found.bytes == len(LARGE)
+        assert found.written_at_ms is None or before_ms - 5000 < found.written_at_ms < time.time() * 1000 + 5000
+        with pytest.raises(CheckpointError, match="6"):
+            store.describe(P0, 6)
 
     def test_names_come_newest_first_and_by_partition(self, new_store):
         store = new_store()

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig import COUNT, OFTEN, P0, P1, PATIENT, Rig, filled_log, kinds, make_settings
 
-from service.errors import BrokerError, CheckpointError, StartOverError
+from service.errors import BrokerError, CheckpointError, StartOverError, TopicMissingError
 from service.positions import Position
 from service.testing import FakeClock, MemoryLog
 
@@ -148,6 +148,31 @@ def test_a_checkpoint_that_cannot_be_written_is_tried_again_and_stops_nothing(wh
     assert rig.log.committed[P0] == Position(50, 50)
     labels = {"model": "default", "partition": "0"}
     assert rig.telemetry.registry.get_sample_value("nnstream_checkpoint_failures_total", labels) == 1
+    assert rig.run().final() == whole.final()
+
+
+@pytest.mark.parametrize("call", ["offsets", "load"])
+def test_a_store_that_does_not_answer_is_no_reason_to_take_an_older_checkpoint(whole, call):
+    first = stopped_between()
+    second = first.again()
+    second.store.fail(call, StartOverError("Kafka does not answer"))
+    second.worker.joined = True  # it has worked before
+    second.reconnect_with()
+    second.store.journal = second.journal
+    second.run()
+    assert [entry[2] for entry in second.journal if entry[0] == "load"][-1] == 24
+    assert second.final() == whole.final()
+
+
+@pytest.mark.parametrize("error", [StartOverError("no answer"), BrokerError("no right"), TopicMissingError("gone")])
+def test_a_store_in_kafka_that_cannot_be_written_stops_nothing_either(whole, error):
+    rig = Rig(filled_log(COUNT), OFTEN, batch_size=10).started(steps=2)
+    named = rig.log.committed[P0].checkpoint
+    rig.store.fail("save", error)
+    rig.worker.step()
+    rig.worker.step()
+    assert rig.log.committed[P0] == Position(40, named)
+    rig.store.fail("delete", error)
     assert rig.run().final() == whole.final()
 
 

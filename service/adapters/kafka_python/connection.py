@@ -1,7 +1,7 @@
 """What all of kafka-python's clients share: their options, and errors in the service's own words."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from kafka import TopicPartition
@@ -16,6 +16,7 @@ from service.settings import KafkaSettings
 
 BOOTSTRAP_MS = 20_000
 LARGEST_REQUEST_BYTES = 64 * 2**20
+_FORCED_CLOSE_SECONDS = 1.0
 
 _FENCED = (
     kafka_errors.ProducerFencedError,
@@ -87,6 +88,20 @@ def _translated(error: Any, action: str, servers: str) -> BrokerError:
     if isinstance(error, _PASSING) or type(error) in (kafka_errors.KafkaError, kafka_errors.IllegalStateError):
         return StartOverError(f"{action}: Kafka at {servers} says {error!r}")
     return BrokerError(f"{action}: Kafka at {servers} says {error!r}")
+
+
+def close_producer(producer: Any, seconds: float) -> None:
+    """Close a producer; what it cannot write within `seconds` is dropped.
+
+    Its own `close` gives up with an error then, and leaves a thread that tries to write forever.
+    """
+    try:
+        producer.flush(seconds)
+    except kafka_errors.KafkaError:
+        producer._sender.force_close()  # noqa: SLF001  # nothing that is public drops what waits
+        producer._sender.join(_FORCED_CLOSE_SECONDS)  # noqa: SLF001
+    with suppress(kafka_errors.KafkaError):
+        producer.close(timeout=seconds)
 
 
 def committable(done: Mapping[Partition, Position]) -> dict[Any, Any]:

@@ -14,7 +14,13 @@ import structlog
 from kafka import KafkaProducer
 from kafka import errors as kafka_errors
 
-from service.adapters.kafka_python.connection import LARGEST_REQUEST_BYTES, committable, connection, named
+from service.adapters.kafka_python.connection import (
+    LARGEST_REQUEST_BYTES,
+    close_producer,
+    committable,
+    connection,
+    named,
+)
 from service.errors import BrokerError, StartOverError, TransactionsMissingError
 from service.positions import Offsets, Position
 from service.records import Outgoing, Partition
@@ -50,7 +56,7 @@ class KafkaPythonPublisher:
             try:
                 successor.init_transactions()
             finally:
-                successor.close(timeout=1)
+                close_producer(successor, seconds=1)
 
     def send(self, records: Sequence[Outgoing]) -> None:  # noqa: D102
         with named("publishing", self._settings):
@@ -80,7 +86,7 @@ class KafkaPythonPublisher:
         offsets.commit(positions)
 
     def close(self) -> None:  # noqa: D102
-        self._producer.close(timeout=10)
+        close_producer(self._producer, seconds=10)
 
 
 class KafkaPythonTransactions(KafkaPythonPublisher):
@@ -144,5 +150,5 @@ class KafkaPythonTransactions(KafkaPythonPublisher):
         with suppress(BrokerError), named("aborting a transaction", self._settings):
             if self._open:
                 self._in_time(self._producer.abort_transaction, _LAST_PATIENCE_SECONDS)
-        self._producer.close(timeout=1)
+        close_producer(self._producer, seconds=1)
         self._calls.shutdown(wait=False)
