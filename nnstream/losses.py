@@ -34,6 +34,9 @@ Floats = npt.NDArray[np.floating]
 LARGEST_LOG_LOSS = float(-np.log(1e-7))
 
 
+CLASS_LOSSES = ("log", "cross_entropy", "hinge", "perceptron", "multiclass_perceptron")
+
+
 class Loss(IntEnum):
     """The losses by name; the value is the number by which kernels know them."""
 

@@ -23,7 +23,7 @@ from nnstream.errors import FeatureError, SpecError
 from nnstream.explain import STEPS, Explanation, Method, Request, explain_block, learn_and_explain
 from nnstream.labels import NEW, Classes, Label, TargetScale, check_class, check_number
 from nnstream.learners import Learner, SingleNetwork
-from nnstream.losses import LARGEST_LOG_LOSS, Loss, residual_loss, value
+from nnstream.losses import CLASS_LOSSES, LARGEST_LOG_LOSS, Loss, residual_loss, value
 from nnstream.network import Network
 from nnstream.outcome import Outcome, Segment
 from nnstream.responses import ResponseSpec, predictor, responsive
@@ -34,7 +34,6 @@ Array = npt.NDArray[Any]
 Task = Literal["classification", "regression"]
 _LABELLED = np.ones(1, np.bool_)
 _UNLABELLED = np.zeros(1, np.bool_)
-_CLASS_LOSSES = ("log", "cross_entropy", "hinge", "perceptron", "multiclass_perceptron")
 _NO_NUMBERS = np.zeros((1, 0))
 
 
@@ -124,7 +123,7 @@ class Model:
         if self.spec.task == "classification":
             return self.classes.outputs, self.classes.loss_like(self._wanted_loss)
         loss = self.spec.network.loss
-        return 1, "squared" if loss in _CLASS_LOSSES else loss
+        return 1, "squared" if loss in CLASS_LOSSES else loss
 
     def check_label(self, label: Label) -> None:
         """Raise a LabelError unless `label` (not None) fits the task."""
@@ -149,11 +148,7 @@ class Model:
             rows: features of each event.
             labels: its class or number; None where it is not known. They must have passed `check_label`.
             explain: events whose prediction is to be explained, see `Outcome.explanations`; None explains none.
-            weights: of each event a factor on what its label teaches, finite and at least 0; None is 1. The running
-                means take all events alike.
-
-        Raises:
-            SpecError: a weight that cannot be; nothing has changed.
+            weights: of each a factor on what its label teaches, finite and at least 0; None is 1.
         """
         self._explain, weight = explain, factors(weights, len(rows))
         before = self.version
