@@ -85,7 +85,7 @@ class Bank:
         self._members = np.array(members, np.int64)
         self._layers = np.array(layers, np.int64)
         self._hyper = np.array(hyper, np.float32)
-        indexed = Loss.of(self.specs[0].loss) in (Loss.CROSS_ENTROPY, Loss.HINGE)
+        indexed = Loss.of(self.specs[0].loss).is_indexed(2)
         self._targets = 1 if indexed else self.specs[0].outputs
         self._outputs_of_one = np.zeros((len(self.specs), 1, self.specs[0].outputs), np.float32)
         self._losses_of_one = np.zeros((len(self.specs), 1), np.float32)
@@ -236,8 +236,8 @@ class Bank:
 
         New input rows get the initial weights they would have had; new output columns start at 0, those of a
         softmax at the mean of the old ones. Going from one `log` output to `cross_entropy` keeps the function: the
-        old column becomes that of class 1, class 0 gets zeros, and softmax(0, z) is sigmoid(z). One `perceptron` or
-        `hinge` output becomes several of `hinge` in the same way.
+        old column becomes that of class 1, class 0 gets zeros, and softmax(0, z) is sigmoid(z). One `hinge`
+        output becomes several, and one `perceptron` several of `multiclass_perceptron`, in the same way.
 
         Raises:
             SpecError: several `log` outputs (labels that may hold together) can not become classes.
@@ -295,7 +295,7 @@ def _equal_weights(n: int) -> npt.NDArray[np.float32]:
 
 def _as_probabilities(before: NetworkSpec, after: NetworkSpec) -> tuple[NetworkSpec, NetworkSpec]:
     """Return the same shapes with the losses by which `growth` knows that classes are added."""
-    if after.loss != "hinge" or after.outputs == 1:
+    if after.loss not in ("hinge", "multiclass_perceptron") or after.outputs == 1:
         return before, after
     return replace(before, loss="log" if before.outputs == 1 else "cross_entropy"), replace(
         after, loss="cross_entropy"

@@ -1,10 +1,13 @@
 """A block of encoded events, as a learner takes it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from nnstream.errors import SpecError
 
 Array = npt.NDArray[Any]
 
@@ -47,6 +50,16 @@ class Block:
     def unlabelled(self) -> "Block":
         """Return the same events as if no label were known."""
         return replace(self, known=np.zeros(len(self), np.bool_))
+
+
+def factors(weights: Sequence[float] | None, count: int) -> npt.NDArray[np.float32]:
+    """Return float32 (count,): a factor for each event."""
+    if weights is None:
+        return np.ones(count, np.float32)
+    found = np.array(weights, np.float32)
+    if found.shape != (count,) or not (np.isfinite(found) & (found >= 0)).all():
+        raise SpecError(f"weights: expected {count} finite numbers of at least 0, got {repr(weights)[:60]}")
+    return found
 
 
 class Attribution(NamedTuple):

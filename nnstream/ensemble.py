@@ -40,6 +40,7 @@ Array = npt.NDArray[Any]
 CHECK_EVERY = KEEP_EVERY  # learned samples between two looks for members that have diverged
 _LARGEST_WEIGHT = 1e4
 _LARGEST_LOSS = 9.2
+_LARGEST_TRUST = np.float32(100.0)  # what one sample's weight may at most count for in the mixture
 _PATIENCE, _JUMP, _MARGIN, _SLOW = 4, 1.5, 0.1, 0.1
 _LONGEST_SEGMENT = 4096  # rows, most of them without a label: they need room, too
 _ABSENT = np.float32(-1e30)  # the score of a class that only fills lanes
@@ -268,7 +269,8 @@ class Ensemble:
         mixed, losses = np.empty((n, classes), np.float32), np.empty(n, np.float32)
         scratch = np.empty((2 * m + 5, lanes(max(classes, m))), np.float32)
         mix = mix_numbers if self.regression else (mix_two if self._outputs == 1 else mix_classes)
-        mix(scores, block.y, block.known, block.weight, self._state, self._mixing, scratch, mixed, losses)
+        weight = np.minimum(block.weight, _LARGEST_TRUST)
+        mix(scores, block.y, block.known, weight, self._state, self._mixing, scratch, mixed, losses)
         return (mixed if classes != 2 else mixed[:, 1:]), losses  # noqa: PLR2004
 
     def set_pace(self, factor: float) -> None:

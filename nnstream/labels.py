@@ -41,6 +41,7 @@ class Classes:
         if len(kinds) == 1:
             kind = kinds.pop()
             own |= {label: index for (of, label), index in self._index.items() if of is kind}
+            own |= {label: self.index(label) for label in set(labels).difference(own)}
         found = list(map(own.get, labels))
         if None in found:
             found = [self.index(label) if i is None else i for i, label in zip(found, labels, strict=True)]
@@ -59,12 +60,11 @@ class Classes:
     def loss_like(self, wanted: str) -> str:
         """Return `loss`, or what stands for it where a `hinge` or `perceptron` is wanted.
 
-        The perceptron rule knows two classes. With more, the highest score wins, and the rule that moves the true
-        class and its strongest rival is that of the multi-class hinge.
+        With more than two classes the perceptron rule moves the true class and the one that won instead of it.
         """
         if wanted not in ("hinge", "perceptron"):
             return self.loss
-        return wanted if self.outputs == 1 else "hinge"
+        return "multiclass_perceptron" if wanted == "perceptron" and self.outputs > 1 else wanted
 
     def probabilities(self, outputs: npt.NDArray[np.float32], wanted: str) -> npt.NDArray[np.float32]:
         """Return float32 (n, classes) from a learner's outputs (n, units).

@@ -57,7 +57,7 @@ class SingleNetwork:
     def predict_then_learn(  # noqa: D102
         self, block: Block
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        return self.network.predict_then_learn(block.X, block.y, block.known)
+        return self.network.predict_then_learn(block.X, block.y, block.known, block.weight)
 
     def explain(self, block: Block, target: int, steps: int) -> Attribution:  # noqa: D102
         contributions, ends = self.network.explain(block.X, target, steps)

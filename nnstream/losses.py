@@ -13,7 +13,11 @@
     hinge          outputs z; one output: max(0, 1 - t z), t = 2 y - 1; several: 1 + the highest rival's score
                    - z_y, at least 0 (Crammer & Singer 2001)
     perceptron     outputs the sign of z, -1 or +1; max(0, -t z): its gradient is the perceptron rule
-                   (Rosenblatt 1958)
+                   (Rosenblatt 1958). Several outputs are several perceptrons, each with a y of its own
+    multiclass_perceptron
+                   outputs z; y a class index: the highest rival's score - z_y, at least 0. Where class y does not
+                   win, x is added to its weights and taken off those of the rival (Duda & Hart 1973, Kesler;
+                   Crammer & Singer 2003)
 """
 
 from enum import IntEnum
@@ -30,6 +34,9 @@ Floats = npt.NDArray[np.floating]
 LARGEST_LOG_LOSS = float(-np.log(1e-7))
 
 
+CLASS_LOSSES = ("log", "cross_entropy", "hinge", "perceptron", "multiclass_perceptron")
+
+
 class Loss(IntEnum):
     """The losses by name; the value is the number by which kernels know them."""
 
@@ -41,6 +48,11 @@ class Loss(IntEnum):
     QUANTILE = compiled.QUANTILE
     HINGE = compiled.HINGE
     PERCEPTRON = compiled.PERCEPTRON
+    MULTICLASS_PERCEPTRON = compiled.MULTICLASS_PERCEPTRON
+
+    def is_indexed(self, outputs: int) -> bool:
+        """Return whether a target is the index of one of so many outputs, and not a number for each."""
+        return self in (Loss.CROSS_ENTROPY, Loss.MULTICLASS_PERCEPTRON) or (self is Loss.HINGE and outputs > 1)
 
     @classmethod
     def of(cls, name: str) -> "Loss":
@@ -82,6 +94,8 @@ def value(kind: Loss, z: Floats, y: Floats, shape: float = 1.0) -> float:
             return float(max(0.0, 1 - _margin(z, y)))
         case Loss.PERCEPTRON:
             return float(np.sum(np.maximum(0, -(2 * y - 1) * z)))
+        case Loss.MULTICLASS_PERCEPTRON:
+            return float(max(0.0, -_margin(z, y)))
         case _:
             return float(np.sum(residual_loss(kind, z - y, shape)))
 
@@ -102,7 +116,7 @@ def residual_loss(kind: Loss, r: Floats, shape: float = 1.0) -> Floats:
 
 def gradient(kind: Loss, z: Floats, y: Floats, shape: float = 1.0) -> Floats:
     """Return the derivative of `value` by each score, (k,)."""
-    r = z - y if kind not in (Loss.CROSS_ENTROPY, Loss.HINGE) else z
+    r = z if kind.is_indexed(2) else z - y
     match kind:
         case Loss.LOG:
             return link(kind, z) - y
@@ -117,7 +131,9 @@ def gradient(kind: Loss, z: Floats, y: Floats, shape: float = 1.0) -> Floats:
         case Loss.QUANTILE:
             return np.where(r < 0, -shape, np.where(r > 0, 1 - shape, 0.0)).astype(z.dtype)
         case Loss.HINGE:
-            return _hinge_gradient(z, y)
+            return _correction(z, y, 1.0)
+        case Loss.MULTICLASS_PERCEPTRON:
+            return _correction(z, y, 0.0)
         case _:
             t = 2 * y - 1
             return np.where(t * z <= 0, -t, 0).astype(z.dtype)
@@ -135,9 +151,10 @@ def _margin(z: Floats, y: Floats) -> float:
     return float(z[int(y[0])] - z[_rival(z, int(y[0]))])
 
 
-def _hinge_gradient(z: Floats, y: Floats) -> Floats:
+def _correction(z: Floats, y: Floats, least: float) -> Floats:
+    """Return -1 for the true class and 1 for its rival where the margin is too small; a margin of 0 always is."""
     out = np.zeros_like(z)
-    if _margin(z, y) >= 1:
+    if _margin(z, y) >= least and (_margin(z, y) > 0 or len(z) == 1):
         return out
     if len(z) == 1:
         out[0] = 1 - 2 * y[0]

@@ -16,14 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from nnstream.bank import Bank
-from nnstream.block import Block
+from nnstream.block import Block, factors
 from nnstream.encoder import Encoded, Encoder, Row
 from nnstream.ensemble import Ensemble
 from nnstream.errors import FeatureError, SpecError
 from nnstream.explain import STEPS, Explanation, Method, Request, explain_block, learn_and_explain
 from nnstream.labels import NEW, Classes, Label, TargetScale, check_class, check_number
 from nnstream.learners import Learner, SingleNetwork
-from nnstream.losses import LARGEST_LOG_LOSS, Loss, residual_loss, value
+from nnstream.losses import CLASS_LOSSES, LARGEST_LOG_LOSS, Loss, residual_loss, value
 from nnstream.network import Network
 from nnstream.outcome import Outcome, Segment
 from nnstream.responses import ResponseSpec, predictor, responsive
@@ -123,7 +123,7 @@ class Model:
         if self.spec.task == "classification":
             return self.classes.outputs, self.classes.loss_like(self._wanted_loss)
         loss = self.spec.network.loss
-        return 1, "squared" if loss in ("log", "cross_entropy", "hinge", "perceptron") else loss
+        return 1, "squared" if loss in CLASS_LOSSES else loss
 
     def check_label(self, label: Label) -> None:
         """Raise a LabelError unless `label` (not None) fits the task."""
@@ -133,7 +133,11 @@ class Model:
             check_number(label)
 
     def predict_then_learn(
-        self, rows: Sequence[Row], labels: Sequence[Label | None], explain: Request | None = None
+        self,
+        rows: Sequence[Row],
+        labels: Sequence[Label | None],
+        explain: Request | None = None,
+        weights: Sequence[float] | None = None,
     ) -> Outcome:
         """Predict each event and learn it where it has a label, strictly in order.
 
@@ -144,8 +148,9 @@ class Model:
             rows: features of each event.
             labels: its class or number; None where it is not known. They must have passed `check_label`.
             explain: events whose prediction is to be explained, see `Outcome.explanations`; None explains none.
+            weights: of each a factor on what its label teaches, finite and at least 0; None is 1.
         """
-        self._explain = explain
+        self._explain, weight = explain, factors(weights, len(rows))
         before = self.version
         outcome = Outcome([], np.full(len(rows), np.nan), np.zeros(len(rows), np.int64), {})
         known = np.array([label is not None for label in labels], np.bool_)
@@ -154,21 +159,21 @@ class Model:
             stop = start + self._until_new_class(targets[start:])
             for encoded in self.encoder.segments(rows[start:stop], known[start:stop], outcome.refused, start):
                 if encoded.is_new:
-                    self._meet(encoded, rows, labels, outcome)
+                    self._meet(encoded, rows, labels, weight, outcome)
                 else:
                     at = _at(encoded.rows)
-                    self._walk(encoded, targets[at], known[at], outcome)
+                    self._walk(encoded, targets[at], known[at], weight[at], outcome)
             if stop < len(rows):  # only asked about here: `_meet` makes room for its class and learns it
                 for encoded in self.encoder.segments(rows[stop : stop + 1], _UNLABELLED, outcome.refused, stop):
-                    self._meet(encoded, rows, labels, outcome)
+                    self._meet(encoded, rows, labels, weight, outcome)
                 targets[stop:] = self._targets(labels[stop:])
             start = stop + 1
         outcome.learned = self.version - before
         return outcome
 
-    def _walk(self, encoded: Encoded, targets: Array, known: Array, outcome: Outcome) -> None:
+    def _walk(self, encoded: Encoded, targets: Array, known: Array, weight: Array, outcome: Outcome) -> None:
         """Predict and learn events that bring nothing new."""
-        block = self._block(encoded, known)
+        block = self._block(encoded, known, weight)
         self._fill(block, targets)
         at = _at(encoded.rows)
         outcome.versions[at] = self.version + np.cumsum(known) - known
@@ -182,7 +187,9 @@ class Model:
         outcome.losses[at] = np.where(known, losses, np.nan)
         outcome.segments.append(said)
 
-    def _meet(self, encoded: Encoded, rows: Sequence[Row], labels: Sequence[Label | None], outcome: Outcome) -> None:
+    def _meet(
+        self, encoded: Encoded, rows: Sequence[Row], labels: Sequence[Label | None], weight: Array, outcome: Outcome
+    ) -> None:
         """Predict an event without what is new in it, then make room for that and learn it."""
         (i,) = encoded.rows
         said = self._ask(encoded)
@@ -195,7 +202,7 @@ class Model:
         if not self.is_regression and self.classes.index(labels[i]) == NEW:
             self.classes.add(labels[i])
         self.fit_learner()
-        block = self._block(self.encoder.learn(rows[i]), _LABELLED)
+        block = self._block(self.encoder.learn(rows[i]), _LABELLED, weight[i : i + 1])
         self._fill(block, self._targets([labels[i]]))
         self.learner.predict_then_learn(block)
         self.version += 1
@@ -284,17 +291,19 @@ class Model:
         Args:
             row: its features.
             label: its class or number.
-            weight: a factor on its gradient; a single network has one, the ensemble takes all events alike.
+            weight: a factor on what it teaches, finite and at least 0.
 
         Raises:
             FeatureError: the row cannot be encoded; nothing has changed.
             LabelError: the label does not fit the task; nothing has changed.
-            SpecError: a weight other than 1 for an ensemble.
+            SpecError: a weight that cannot be; nothing has changed.
         """
         self.check_label(label)
         if self._bank is None:
-            self._learn_alike(row, label, weight)
+            for problem in self.predict_then_learn([row], [label], weights=[weight]).refused.values():
+                raise FeatureError(problem)
             return
+        factor = () if weight == 1.0 else (factors([weight], 1),)
         x = self.encoder.encode_one(row, learn=True)
         if x is None:
             x = self._admit(row)
@@ -302,17 +311,8 @@ class Model:
             y = self.scale.scale(np.array([label], np.float64), _LABELLED)[2][:, None]
         else:
             y = self._target(label)
-        if weight == 1.0:
-            self._bank.step_one(x, y, _LABELLED)
-        else:
-            self._bank.step_one(x, y, _LABELLED, np.full(1, weight, np.float32))
+        self._bank.step_one(x, y, _LABELLED, *factor)
         self.version += 1
-
-    def _learn_alike(self, row: Row, label: Label, weight: float) -> None:
-        if weight != 1.0:
-            raise SpecError("the ensemble takes all samples alike; leave the weight out, or choose a single network")
-        for problem in self.predict_then_learn([row], [label]).refused.values():
-            raise FeatureError(problem)
 
     def _admit(self, row: Row) -> Array:
         """Encode an event that is not just the known numbers, and make room for what it brings."""
@@ -344,12 +344,12 @@ class Model:
         new = np.flatnonzero(targets == NEW)
         return int(new[0]) if len(new) else len(targets)
 
-    def _block(self, encoded: Encoded, known: Array) -> Block:
+    def _block(self, encoded: Encoded, known: Array, weight: Array | None = None) -> Block:
         """Return a block whose labels are still to be filled in."""
         n = len(known)
         y, values = np.zeros((n, 1), np.float32), np.full(n, np.nan)
         columns = self.encoder.number_columns
-        weight = np.ones(n, np.float32)
+        weight = np.ones(n, np.float32) if weight is None else weight
         return Block(encoded.X, encoded.numbers, columns, y, known, weight, values, np.zeros(n), np.zeros(n))
 
     def _fill(self, block: Block, targets: Array) -> None:

@@ -97,11 +97,8 @@ class _ArrayEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
         for _ in range(epochs):
             if epochs > 1:
                 order = shuffle(len(rows))
-            if weights is None:
-                self.model_.predict_then_learn([rows[i] for i in order], [labels[i] for i in order])
-                continue
-            for i in order:
-                self.model_.learn_one(rows[i], labels[i], float(weights[i]))
+            weight = None if weights is None else weights[order].tolist()
+            self.model_.predict_then_learn([rows[i] for i in order], [labels[i] for i in order], weights=weight)
 
     def _outputs(self, X: Any) -> npt.NDArray[np.float64]:
         check_is_fitted(self, "model_")

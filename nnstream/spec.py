@@ -56,7 +56,7 @@ class NetworkSpec:
                 f"a network needs inputs >= 0, outputs >= 1 and hidden layers of at least one unit, "
                 f"not {self.inputs}, {self.outputs}, {self.hidden}"
             )
-        if Loss.of(self.loss) is Loss.CROSS_ENTROPY and self.outputs < 2:  # noqa: PLR2004
+        if Loss.of(self.loss) in (Loss.CROSS_ENTROPY, Loss.MULTICLASS_PERCEPTRON) and self.outputs < 2:  # noqa: PLR2004
             raise SpecError("cross_entropy needs one output a class, so at least 2; for two classes log is enough")
         if self.initializer is not None and self.initializer not in INITIALIZERS:
             raise SpecError(f"initializer {self.initializer!r} is unknown; choose one of: {', '.join(INITIALIZERS)}")

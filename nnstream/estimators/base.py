@@ -61,13 +61,10 @@ class ModelEstimator(base.Estimator):  # type: ignore[misc]  # River has no type
         labels, self._target_name = labels_of(y)
         for label in labels:
             self._model.check_label(label)
-        if isinstance(w, int | float) and w == 1.0:
-            refused = self._model.predict_then_learn(rows, labels).refused
-            for i, problem in refused.items():
-                raise FeatureError(f"row {i}: {problem}; all rows but {list(refused)} were learned")
-            return
-        for row, label, weight in zip(rows, labels, weights_of(w, len(rows)), strict=True):
-            self._model.learn_one(row, label, weight)
+        weights = None if isinstance(w, int | float) and w == 1.0 else weights_of(w, len(rows))
+        refused = self._model.predict_then_learn(rows, labels, weights=weights).refused
+        for i, problem in refused.items():
+            raise FeatureError(f"row {i}: {problem}; all rows but {list(refused)} were learned")
 
     def explain_one(
         self, x: Features, method: Method = "integrated_gradients", label: Label | None = None

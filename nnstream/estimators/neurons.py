@@ -13,7 +13,8 @@ class Perceptron(ModelClassifier):
 
     Where the sum is on the wrong side, the sample is added to the weights, or taken off them; where it is on the
     right side, nothing happens. It decides and gives no probability: `predict_proba_one` says 1 for its class.
-    With more than two classes there is one unit a class, and the highest score wins.
+    With more than two classes there is one unit a class, and the highest score wins; where that is not the true
+    class, the sample is added to the weights of the true one and taken off those of the one that won.
 
     Args:
         learning_rate: what a wrong sample is multiplied by.

@@ -6,7 +6,7 @@ from nnstream.kernels._jit import jit
 from nnstream.kernels.elementary import ONE, TWO, ZERO, exp, log, softmax
 from nnstream.kernels.types import Matrix, Scalar, Vector
 
-LOG, CROSS_ENTROPY, SQUARED, ABSOLUTE, HUBER, QUANTILE, HINGE, PERCEPTRON = range(8)
+LOG, CROSS_ENTROPY, SQUARED, ABSOLUTE, HUBER, QUANTILE, HINGE, PERCEPTRON, MULTICLASS_PERCEPTRON = range(9)
 
 
 @jit
@@ -63,6 +63,8 @@ def loss(code: int, shape: Scalar, z: Vector, y: Vector) -> Scalar:
             total = max(ZERO, ONE - (TWO * y[0] - ONE) * z[0])
         else:
             total = max(ZERO, ONE + z[_rival(z, int(y[0]))] - z[int(y[0])])
+    elif code == MULTICLASS_PERCEPTRON:
+        total = max(ZERO, z[_rival(z, int(y[0]))] - z[int(y[0])])
     elif code == PERCEPTRON:
         for j in range(n):
             total += max(ZERO, -(TWO * y[j] - ONE) * z[j])
@@ -80,7 +82,7 @@ def log_losses(Y: Matrix, losses: Vector) -> None:
 @jit
 def _is_target(code: int, outputs: int, y: Vector) -> bool:
     """Return whether `y` is a target one can learn: finite numbers, or the index of one of the outputs."""
-    if code == CROSS_ENTROPY or (code == HINGE and outputs > 1):
+    if code in (CROSS_ENTROPY, MULTICLASS_PERCEPTRON) or (code == HINGE and outputs > 1):
         return bool(ZERO <= y[0] < outputs)
     finite = True
     for j in range(outputs):
@@ -116,6 +118,8 @@ def gradient(code: int, shape: Scalar, z: Vector, out: Vector, y: Vector, delta:
             delta[j] = -shape if y[j] > z[j] else (ONE - shape if y[j] < z[j] else ZERO)
     elif code == HINGE:
         _hinge_gradient(z, y, delta)
+    elif code == MULTICLASS_PERCEPTRON:
+        _correct(z, int(y[0]), ZERO, delta)
     elif code == PERCEPTRON:
         for j in range(n):
             t = TWO * y[j] - ONE
@@ -128,11 +132,16 @@ def _hinge_gradient(z: Vector, y: Vector, delta: Vector) -> None:
         t = TWO * y[0] - ONE
         delta[0] = -t if t * z[0] < ONE else ZERO
         return
-    k = int(y[0])
+    _correct(z, int(y[0]), ONE, delta)
+
+
+@jit
+def _correct(z: Vector, k: int, margin: Scalar, delta: Vector) -> None:
+    """Where class `k` is not ahead of its highest rival by the margin, lift the one and lower the other."""
     rival = _rival(z, k)
     for j in range(z.shape[0]):
         delta[j] = ZERO
-    if z[k] - z[rival] < ONE:
+    if z[k] <= z[rival] or z[k] - z[rival] < margin:
         delta[rival] = ONE
         delta[k] = -ONE
 

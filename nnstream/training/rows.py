@@ -84,7 +84,7 @@ def as_rows(spec: NetworkSpec, X: npt.ArrayLike, y: npt.ArrayLike, weight: npt.A
 
 def is_indexed(spec: NetworkSpec) -> bool:
     """Return whether a target is one class index, whatever the number of outputs."""
-    return Loss.of(spec.loss) in (Loss.CROSS_ENTROPY, Loss.HINGE)
+    return Loss.of(spec.loss).is_indexed(2)
 
 
 def label_count(spec: NetworkSpec) -> int:

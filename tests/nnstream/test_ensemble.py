@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 
 from nnstream import snapshot
 from nnstream.ensemble import CHECK_EVERY, Ensemble, Watch
+from nnstream.errors import SpecError
 from nnstream.kernels.mixture import mix_classes, mix_numbers, mix_two
 from nnstream.kernels.sparse import START, STOP, walk
+from nnstream.members import split
 from nnstream.model import Model, ModelSpec
 
 CLASSIFIER = ModelSpec(learner="ensemble")
@@ -174,3 +176,55 @@ def test_seeds_differ_and_the_same_seed_does_not():
         ensemble.resize(4, 4, 1, "log")
     assert a.state()["params"].tobytes() == b.state()["params"].tobytes()
     assert a.state()["params"].tobytes() != c.state()["params"].tobytes()
+
+
+@pytest.mark.parametrize("spec", [CLASSIFIER, REGRESSOR], ids=["classification", "regression"])
+def test_an_event_of_weight_zero_teaches_nothing_and_an_even_weight_of_one_is_none(spec):
+    rows, labels = growing_stream(900)
+    labels = [str(i % 2) if label is None else label for i, label in enumerate(labels)]
+    if spec is REGRESSOR:
+        labels = [float(len(label)) for label in labels]
+    weights = [float(i < 450) for i in range(900)]
+    plain, half, even = Model(spec), Model(spec), Model(spec)
+    plain.predict_then_learn(rows[:450], labels[:450])
+    half.predict_then_learn(rows, labels, weights=weights)
+    state, before = half.learner.state(), plain.learner.state()
+    even.predict_then_learn(rows[:450], labels[:450], weights=[1.0] * 450)
+    assert snapshot.dump(even) == snapshot.dump(plain)
+    assert half.version == 900
+    first = slice(*plain.learner._table[3, [START, STOP]])  # a member that replays nothing, and adds no features
+    grown = split(state["params"][slice(*half.learner._table[3, [START, STOP]])], half.learner.members[3],
+                  half.learner._shape, half.learner._outputs)  # fmt: skip
+    own = split(before["params"][first], plain.learner.members[3], plain.learner._shape, plain.learner._outputs)
+    assert np.array_equal(grown.columns[: len(own.columns)], own.columns)
+
+
+def test_weights_move_the_mixture_towards_what_they_stress():
+    rng = np.random.default_rng(11)
+    rows = [{"a": float(a), "b": float(b)} for a, b in rng.normal(size=(3000, 2))]
+    labels = [bool(rng.random() < 0.5) for _ in rows]
+    model = Model(CLASSIFIER)
+    model.predict_then_learn(rows, labels, weights=[5.0 if label else 1.0 for label in labels])
+    outputs = model.predict(rows[:200]).outputs[:, model.classes.index(True)]
+    assert np.mean(outputs > 0.5) > 0.9
+
+
+def test_any_cut_of_a_weighted_stream_gives_the_same_bits():
+    rows, labels = growing_stream(700)
+    weights = np.random.default_rng(12).choice([0.0, 0.5, 3.0], 700).tolist()
+    whole, parts = Model(CLASSIFIER), Model(CLASSIFIER)
+    whole.predict_then_learn(rows, labels, weights=weights)
+    for start, stop in ((0, 1), (1, 333), (333, 512), (512, 700)):
+        parts.predict_then_learn(rows[start:stop], labels[start:stop], weights=weights[start:stop])
+    assert snapshot.dump(whole) == snapshot.dump(parts)
+
+
+@pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
+def test_a_weight_that_cannot_be_is_refused_and_nothing_changes(weight):
+    for spec in (CLASSIFIER, ModelSpec()):
+        model = Model(spec)
+        model.predict_then_learn([{"x": 1.0}, {"x": 2.0}], ["a", "b"])
+        before = snapshot.dump(model)
+        with pytest.raises(SpecError, match="weights: expected 1 finite"):
+            model.learn_one({"x": 3.0}, "c", weight)
+        assert snapshot.dump(model) == before

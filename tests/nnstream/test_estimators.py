@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from nnstream.estimators import (
     OnlineRegressor,
     Perceptron,
 )
+from nnstream.model import Model
 from nnstream.optimizers import Adam, FTRLProximal, Momentum
 
 CLASSIFIERS = (MLPClassifier, Perceptron, LogisticNeuron)
@@ -155,6 +157,29 @@ def test_one_perceptron_does_not_learn_xor_and_a_hidden_layer_does():
     assert [network.predict_one(x) for x, _ in cases] == [y for _, y in cases]
 
 
+def test_a_perceptron_of_three_classes_moves_the_true_one_and_the_one_that_won():
+    rng = np.random.default_rng(5)
+    centres = rng.normal(scale=2, size=(3, 4))
+    spec = replace(Perceptron()._spec(), classes=(0, 1, 2))
+    model, weights, biases, mistakes = Model(spec), np.zeros((4, 3)), np.zeros(3), 0
+    for _ in range(300):
+        label = int(rng.integers(3))
+        row = dict(zip("abcd", (centres[label] + rng.normal(size=4)).tolist(), strict=True))
+        x = model.encoder.encode([row]).X[0] if model.version else np.zeros(4)
+        scores = x @ weights + biases
+        model.learn_one(row, label)
+        rivals = np.where(np.arange(3) == label, -np.inf, scores)
+        rival = int(rivals.argmax())
+        if scores[label] <= scores[rival]:
+            mistakes += 1
+            step = (np.arange(3) == label).astype(float) - (np.arange(3) == rival)
+            weights, biases = weights + np.outer(x, step), biases + step
+    learned, learned_biases = model.learner.network.layers()[0]
+    assert 10 < mistakes < 150
+    assert np.allclose(learned, weights, atol=1e-3)
+    assert learned_biases.tolist() == biases.tolist()
+
+
 def test_perceptron_adds_a_wrong_sample_and_leaves_a_right_one():
     perceptron = Perceptron(memory=1e9)
     rng = np.random.default_rng(3)
@@ -182,7 +207,7 @@ def test_third_class_leaves_the_decision_between_the_first_two_as_it_was(model):
         model.learn_one(x, y)
     before = [model.predict_one(x) for x in rows]
     network = model.model.learner.network
-    network.resize(2, 3, "cross_entropy" if isinstance(model, MLPClassifier) and model.loss == "log" else "hinge")
     model.model.classes.add("new")
+    network.resize(2, 3, model.model.output_shape[1])
     after = [model.predict_one(x) for x in rows]
     assert before == after

@@ -13,7 +13,12 @@ from nnstream.spec import NetworkSpec
 ACTIVATIONS = [each.name.lower() for each in Activation]
 LOSSES = [each.name.lower() for each in Loss]
 # A loss with several outputs; hinge has another form for one output, log another meaning (multi-label).
-OUTPUTS = [(loss, outputs) for loss in LOSSES for outputs in (1, 3) if (loss, outputs) != ("cross_entropy", 1)]
+OUTPUTS = [
+    (loss, outputs)
+    for loss in LOSSES
+    for outputs in (1, 3)
+    if outputs > 1 or loss not in ("cross_entropy", "multiclass_perceptron")
+]
 HIDDEN = [(), (5,), (5, 4), (6, 5, 4)]
 FAR = 0.02  # from a kink, in units of what moves it: central differences step 1e-6
 
@@ -26,8 +31,7 @@ def make_spec(activation, loss, outputs, hidden=(5, 4), **changes):
 def samples(spec, count, seed=0):
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(count, spec.inputs)).astype(np.float32)
-    indexed = spec.loss == "cross_entropy" or (spec.loss == "hinge" and spec.outputs > 1)
-    if indexed:
+    if Loss.of(spec.loss).is_indexed(spec.outputs):
         return X, rng.integers(0, spec.outputs, (count, 1)).astype(np.float32)
     targets = rng.normal(size=(count, 1 if spec.loss == "hinge" else spec.outputs))
     if spec.loss in ("log", "hinge", "perceptron"):
@@ -40,7 +44,7 @@ def is_smooth(network, x, y):
     scores = network.forward(x)[0]
     last, kind = scores[-1], network.loss_kind
     kinks = [np.abs(z).min() for z in scores[:-1]]
-    residuals = np.abs(last - y) if kind not in (Loss.CROSS_ENTROPY, Loss.HINGE) else np.ones(1)
+    residuals = np.abs(last - y) if not kind.is_indexed(2) else np.ones(1)
     if kind in (Loss.ABSOLUTE, Loss.QUANTILE):
         kinks.append(residuals.min())
     if kind is Loss.HUBER:
@@ -48,15 +52,17 @@ def is_smooth(network, x, y):
     if kind is Loss.PERCEPTRON:
         kinks.append(np.abs(last).min())
     if kind is Loss.HINGE:
-        kinks.append(hinge_distance(last, y))
+        kinks.append(hinge_distance(last, y, 1))
+    if kind is Loss.MULTICLASS_PERCEPTRON:
+        kinks.append(hinge_distance(last, y, 0))
     return min(kinks, default=1.0) > FAR
 
 
-def hinge_distance(z, y):
+def hinge_distance(z, y, margin):
     if len(z) == 1:
-        return abs(1 - (2 * y[0] - 1) * z[0])
+        return abs(margin - (2 * y[0] - 1) * z[0])
     rivals = np.sort(np.delete(z, int(y[0])))
-    return min(abs(1 + rivals[-1] - z[int(y[0])]), rivals[-1] - rivals[-2])
+    return min(abs(margin + rivals[-1] - z[int(y[0])]), rivals[-1] - rivals[-2])
 
 
 @pytest.mark.parametrize("hidden", HIDDEN, ids=str)

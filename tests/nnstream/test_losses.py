@@ -12,7 +12,7 @@ from nnstream.losses import Loss
 
 SHAPE = 0.3
 every_loss = pytest.mark.parametrize("kind", list(Loss), ids=lambda kind: kind.name.lower())
-indexed = (Loss.CROSS_ENTROPY, Loss.HINGE)
+indexed = tuple(kind for kind in Loss if kind.is_indexed(2))
 scores = st.lists(st.floats(-50, 50, width=32), min_size=2, max_size=5).map(lambda z: np.array(z, np.float32))
 seeds = st.integers(0, 1000)
 
