@@ -9,6 +9,7 @@ import numpy.typing as npt
 from nnstream.errors import SpecError
 from nnstream.network import Network
 from nnstream.training.history import Epoch, History
+from nnstream.training.progress import told
 from nnstream.training.rows import ClassWeight, Floats, Rows, as_rows, class_factors, shuffled, split, weighted
 
 Arrays: TypeAlias = tuple[npt.ArrayLike, npt.ArrayLike] | tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike]
@@ -28,6 +29,7 @@ def fit(
     sample_weight: npt.ArrayLike | None = None,
     class_weight: ClassWeight | None = None,
     on_epoch: Callable[[Epoch], object] | None = None,
+    progress: bool = False,
 ) -> History:
     """Train a network on arrays, in place.
 
@@ -50,7 +52,8 @@ def fit(
         sample_weight: (n,), a factor on the gradient of each row.
         class_weight: a factor for each class, by its index, 1 where none is given; or "balanced", by which each
             class weighs the same in total.
-        on_epoch: called after each epoch, for a progress bar or a log.
+        on_epoch: called after each epoch, for a log or to save the network.
+        progress: show a bar on the terminal, with the losses of the last epoch.
 
     Returns:
         The losses of each epoch.
@@ -84,7 +87,7 @@ def fit(
         return rows.pieces(None if shuffle_seed is None else shuffled(len(rows.X), shuffle_seed, epoch))
 
     held_out = held_out and weighted(held_out, spec, factors)
-    return _run(network, passes, held_out, batch_size, epochs, patience, on_epoch)
+    return _run(network, passes, held_out, batch_size, epochs, patience, on_epoch, progress=progress)
 
 
 def fit_stream(
@@ -97,13 +100,14 @@ def fit_stream(
     patience: int | None = None,
     class_weight: ClassWeight | None = None,
     on_epoch: Callable[[Epoch], object] | None = None,
+    progress: bool = False,
 ) -> History:
     """Train a network on blocks of rows that need not fit into memory, in place and in their order.
 
     How the rows are cut into blocks makes no difference: mini-batches run on across them.
 
     Args:
-        network: as for `fit`; so are `batch_size`, `patience` and `on_epoch`.
+        network: as for `fit`; so are `batch_size`, `patience`, `on_epoch` and `progress`.
         blocks: each (X, y) or (X, y, weight); `nnstream.training.CSVBlocks` and `ParquetBlocks` read them from
             files. A generator gives its blocks once: more than one epoch needs a list, or an object like those.
         batch_size: 1 is stochastic gradient descent; None takes one step an epoch.
@@ -112,6 +116,7 @@ def fit_stream(
         patience: see `fit`.
         class_weight: a factor for each class, by its index. Not "balanced": that would need the counts beforehand.
         on_epoch: see `fit`.
+        progress: see `fit`.
 
     Returns:
         The losses of each epoch.
@@ -134,7 +139,7 @@ def fit_stream(
         return (weighted(as_rows(spec, *block), spec, factors) for block in blocks)
 
     held_out = None if validation is None else weighted(as_rows(spec, *validation), spec, factors)
-    return _run(network, passes, held_out, batch_size, epochs, patience, on_epoch)
+    return _run(network, passes, held_out, batch_size, epochs, patience, on_epoch, progress=progress)
 
 
 def _run(
@@ -145,6 +150,8 @@ def _run(
     epochs: int,
     patience: int | None,
     on_epoch: Callable[[Epoch], object] | None,
+    *,
+    progress: bool,
 ) -> History:
     if epochs < 1 or (patience is not None and patience < 1):
         raise SpecError(f"epochs and patience must be at least 1, not {epochs} and {patience}")
@@ -155,16 +162,16 @@ def _run(
     trained: list[float] = []
     validated: list[float] = []
     best = _Best(network, patience)
-    for number in range(1, epochs + 1):
-        samples, loss = _learn(learner, passes(number))
-        trained.append(loss)
-        if held_out is not None:
-            validated.append(_loss(network, held_out))
-        is_best = best.watch(number, validated[-1] if validated else loss)
-        if on_epoch is not None:
-            on_epoch(Epoch(number, epochs, samples, loss, validated[-1] if validated else None, is_best))
-        if patience is not None and number - best.number >= patience:
-            break
+    with told(on_epoch, epochs, progress=progress) as tell:
+        for number in range(1, epochs + 1):
+            samples, loss = _learn(learner, passes(number))
+            trained.append(loss)
+            if held_out is not None:
+                validated.append(_loss(network, held_out))
+            is_best = best.watch(number, validated[-1] if validated else loss)
+            tell(Epoch(number, epochs, samples, loss, validated[-1] if validated else None, is_best))
+            if patience is not None and number - best.number >= patience:
+                break
     best.put_back()
     return History(tuple(trained), tuple(validated), best.number, stopped_early=len(trained) < epochs)
 

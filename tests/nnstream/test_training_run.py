@@ -360,3 +360,18 @@ def test_weights_and_bias_are_views():
     neuron.bias[...] = -1
     assert neuron.network.params.tolist() == [1, 2, -1]
     assert neuron.probability_one([1, 0]) == 0.5
+
+
+def test_a_progress_bar_counts_epochs_and_shows_losses(capsys):
+    rng = np.random.default_rng(8)
+    X = rng.normal(size=(200, 2))
+    told = []
+    network = Network(NetworkSpec(2, hidden=(), loss="squared"))
+    history = fit(network, X, X @ [1.0, 2.0], epochs=4, validation=0.2, on_epoch=told.append, progress=True)
+    shown = capsys.readouterr().out
+    assert "4/4" in shown
+    assert f"loss {history.train_loss[-1]:.4g}, validation {history.validation_loss[-1]:.4g}" in shown
+    assert [epoch.number for epoch in told] == [1, 2, 3, 4]
+    quiet = Network(NetworkSpec(2, hidden=(), loss="squared"))
+    assert fit(quiet, X, X @ [1.0, 2.0], epochs=4, validation=0.2) == history
+    assert capsys.readouterr().out == ""
