@@ -15,6 +15,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from nnstream import __version__
 from nnstream.conformal import Conformal
+from nnstream.drift.signals import SIGNALS
 from nnstream.model import Model
 from nnstream.outcome import Outcome
 from service.events import Problem
@@ -175,6 +176,8 @@ class PartitionMetrics:
             m.dead_letters.labels(*labels, problem)
         for reason in get_args(Reason):
             m.expired.labels(*labels, reason)
+        for signal in SIGNALS:
+            m.drifts.labels(*labels, signal)
 
     @contextmanager
     def stage(self, stage: Stage) -> Iterator[None]:

@@ -53,7 +53,18 @@ DRIFT = (
         "Drift alerts",
         {"{{signal}}": f"model_signal:nnstream_drift_alerts:increase10m{{{OF_MODEL}}}"},
         about="Alerts within ten minutes, by signal.",
-        width=12,
+        low=0.0,
+    ),
+    Panel(
+        "What moved most",
+        {
+            "{{signal}} {{feature}}": "topk(10, max by (signal, feature) "
+            f"(abs(nnstream_drift_shift{{{OF_PARTITION}}})))"
+        },
+        "bargauge",
+        unit="none",
+        about="Standard deviations from what was usual; 0.2 is nothing, 1 and more is a change.",
+        steps=((None, "green"), (0.5, "orange"), (1.0, "red")),
         low=0.0,
     ),
     Panel(
@@ -64,7 +75,6 @@ DRIFT = (
             f"(increase(nnstream_labels_expired_total{{{OF_PARTITION}}}[10m]))",
         },
         about="Events whose label is waited for; what is given up will never be learned.",
-        width=12,
         low=0.0,
     ),
 )

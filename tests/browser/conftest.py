@@ -52,7 +52,7 @@ def new_page(chromium):
         context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=color_scheme)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(120_000)
         page.console = Console(page)
         page.goto(url)
         return page

@@ -6,6 +6,7 @@ import { brief, clock, count } from "../format.js";
 export const change = ({ before, after }) => (before == null ? "other values" : `${brief(before)} → ${brief(after)}`);
 
 const SHOWN = 6;
+const LISTED = 4;
 const MOVED = 1; // standard deviations
 
 export function draw(store) {
@@ -17,11 +18,11 @@ export function draw(store) {
       h("span", { class: "bar", "aria-hidden": "true" }, h("i", { style: { width: `${(100 * each.size) / top}%` } })),
       h("span", {}, each.text)));
   $("drift-ranking").replaceChildren(...(rows.length ? rows : [h("li", {}, h("span", { class: "empty" }, "Nothing has moved."))]));
-  const alerts = (store.recent?.alerts ?? []).slice(-5).reverse();
+  const alerts = (store.recent?.alerts ?? []).slice(-LISTED).reverse();
   $("alerts").replaceChildren(table(
-    [["at"], ["signal"], ["before → after"], ["offset", "num optional"]],
-    alerts.map((alert) => h("tr", {}, h("td", {}, clock(alert.seen)), h("td", { class: "why" }, alert.feature ?? alert.signal),
-      h("td", {}, change(alert)), h("td", { class: "num optional" }, count(alert.source.offset)))),
+    [["at"], ["signal"], ["before → after", "num"]],
+    alerts.map((alert) => h("tr", {}, h("td", {}, clock(alert.seen)), h("td", { class: "id", title: `at offset ${count(alert.source.offset)}` }, alert.feature ?? alert.signal),
+      h("td", { class: "num still" }, change(alert)))),
     "No alert since this worker owns the partition.",
   ));
 }
