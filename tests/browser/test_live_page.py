@@ -94,7 +94,7 @@ def test_the_numbers_are_those_of_metrics(service, new_page):
     assert text(page, "#fact-checkpoint").startswith(f"{size:.{1 if size < 100 else 0}f} KiB")
     best = max(found("nnstream_score", metric="accuracy", of=name) for name in ("no_change", "majority"))
     lead = 100 * (found("nnstream_score", metric="accuracy", of="model") - best)
-    assert text(page, "#note-score").startswith(f"{lead:+.1f} points against")
+    assert text(page, "#note-score").replace("−", "-").startswith(f"{lead:+.1f} points against")
     weights = sorted(found.all("nnstream_member_weight"), reverse=True)
     shown = [float(b.split()[0]) / 100 for b in page.locator("#weights-legend b").all_inner_texts()]
     assert shown[:5] == pytest.approx(weights[:5], abs=6e-4)

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -113,12 +114,17 @@ def prometheus(kafka, compiled, tmp_path_factory):
         recorded = list(rules("record"))
         sent = 0
 
-        def complete():
+        def feed():
             nonlocal sent
             for service in services:
                 service.produce(stream(service.data["model"]["task"], 200, sent))
             sent += 200
+
+        def complete():
+            feed()
             return all(server.query(name) for name in recorded)
+
+        server.feed = feed  # rates need events that have just come
 
         wait_until(complete, "every recorded series")
         yield server
@@ -139,7 +145,16 @@ def rendered(expression, model):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_every_panel_has_data(prometheus, model):
-    assert [name for name, expr in panels() if not prometheus.query(rendered(expr, model))] == []
+    def empty():
+        prometheus.feed()
+        return [name for name, expr in panels() if not prometheus.query(rendered(expr, model))]
+
+    for _ in range(60):
+        missing = empty()
+        if not missing:
+            break
+        time.sleep(0.5)
+    assert missing == []
 
 
 def test_annotations_are_no_errors(prometheus):
