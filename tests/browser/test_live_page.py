@@ -65,6 +65,14 @@ def text(page, selector):
     return page.locator(selector).inner_text()
 
 
+def at_rest(service):
+    """The service once it has committed all that earlier tests sent."""
+    topic = service.topics["events"]
+    ends = service.kafka.end_offsets(topic)
+    wait_until(lambda: service.kafka.committed(topic, service.group) == ends, "everything committed", service.check)
+    return service
+
+
 def live(page):
     """The page once it shows the stream."""
     expect(page.locator("#state-text")).to_have_text("Live")
@@ -73,7 +81,7 @@ def live(page):
 
 
 def test_the_numbers_are_those_of_metrics(service, new_page):
-    page = live(new_page(service.url))
+    page = live(new_page(at_rest(service).url))
     found = Metrics(service)
     letters = found.all("nnstream_dead_letters_total")
     size = found("nnstream_checkpoint_bytes") / 1024
@@ -102,11 +110,11 @@ def test_the_numbers_are_those_of_metrics(service, new_page):
 
 
 def test_predictions_and_dead_letters_are_the_published_ones(service, new_page):
-    page = live(new_page(service.url))
+    page = live(new_page(at_rest(service).url))
     found = Metrics(service)
     newest = service.predictions(int(found("nnstream_predictions_total")))[0][-1]
+    expect(page.locator("#predictions tbody td").first).to_have_text(newest["id"])
     first = page.locator("#predictions tbody tr").first.locator("td").all_inner_texts()
-    assert first[0] == newest["id"]
     assert (first[1], first[3]) == (f"{newest['prediction']}", f"{newest['label']}")
     buried = int(sum(found.all("nnstream_dead_letters_total")))
     letters = service.kafka.read(service.topics["dead_letters"], buried)[0]
