@@ -7,6 +7,8 @@ import structlog
 
 from service.settings import LogSettings
 
+_NOISY = ("kafka.net.selector",)  # warns whenever learning holds its thread up for a tenth of a second
+
 
 def set_up_logs(settings: LogSettings) -> None:
     """Send structlog's and the libraries' logs to standard error in one format."""
@@ -34,3 +36,5 @@ def set_up_logs(settings: LogSettings) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -64,6 +64,7 @@ class KafkaPythonSource:
     def poll(self, timeout_seconds: float) -> Mapping[Partition, Sequence[Record]]:  # noqa: D102
         with named("reading events", self._settings):
             batches = self._consumer.poll(timeout_ms=int(timeout_seconds * 1000))
+            self._finish_joining()
         fresh = list(self._assigned)
         if fresh and self._assignment is not None:
             del self._assigned[: len(fresh)]
@@ -75,6 +76,16 @@ class KafkaPythonSource:
         if self._follower is not None:
             polled |= self._follower.poll()
         return polled
+
+    def _finish_joining(self) -> None:
+        """Join again where the client has forgotten that it is about to.
+
+        A leader that shares out the partitions after `poll` has given up waiting takes the group for joined, and
+        never sends a heartbeat: the broker would throw it out after the session timeout.
+        """
+        coordinator = self._consumer._coordinator  # noqa: SLF001  # nothing public tells
+        if coordinator.rejoining and not coordinator.need_rejoin():
+            coordinator.request_rejoin()
 
     def owners(self, partitions: Sequence[Partition]) -> set[str]:  # noqa: D102
         group = self._settings.group_id
