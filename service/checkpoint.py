@@ -97,6 +97,13 @@ class State:
         return self.offset + self.labels_offset
 
 
+class Restored(NamedTuple):
+    """What a partition goes on from: its model, and all other state."""
+
+    model: Model
+    state: State
+
+
 def pack(model: Model, partition: Partition, state: State) -> snapshot.Captured:
     """Return a copy of the state; what follows may go on changing it."""
     extra = {
@@ -113,12 +120,13 @@ def pack(model: Model, partition: Partition, state: State) -> snapshot.Captured:
     return snapshot.capture(model, extra, arrays)
 
 
-def unpack(data: bytes, spec: ModelSpec) -> tuple[Model, State]:
+def unpack(data: bytes, spec: ModelSpec) -> Restored:
     """Return what `pack` packed; raises SnapshotError where it is damaged or belongs to another model."""
     model, extra, arrays = snapshot.load(data, spec)
     monitor, waiting, confidence = (_under(prefix, arrays) for prefix in ("monitor.", "waiting.", "confidence."))
     offsets = extra["offset"], extra["labels_offset"]
-    return model, State(*offsets, extra["monitor"], monitor, waiting, extra.get("confidence"), confidence)
+    state = State(*offsets, extra["monitor"], monitor, waiting, extra.get("confidence"), confidence)
+    return Restored(model, state)
 
 
 def _under(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:

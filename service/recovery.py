@@ -7,10 +7,10 @@ from concurrent.futures import Executor, Future
 import structlog
 
 from nnstream.errors import SnapshotError
-from nnstream.model import Model, ModelSpec
+from nnstream.model import ModelSpec
 from nnstream.snapshot import Captured
 from service import checkpoint
-from service.checkpoint import CheckpointStore, State
+from service.checkpoint import CheckpointStore, Restored, State
 from service.errors import BrokerError, CheckpointError, TopicMissingError
 from service.positions import Position
 from service.records import Partition
@@ -118,40 +118,49 @@ class Checkpoints:
             log.warning("old checkpoints not removed", partition=str(self._partition), reason=str(error))
 
     def find(
-        self, committed: Position, log_range: LogRange, spec: ModelSpec, problem_with: Callable[[State], str | None]
-    ) -> tuple[Model, State]:
-        """Return the newest usable checkpoint that is not ahead of what is committed.
+        self,
+        committed: Position,
+        log_range: LogRange,
+        spec: ModelSpec,
+        problem_with: Callable[[State], str | None],
+        warm: Restored | None = None,
+    ) -> Restored:
+        """Return the newest usable state that is not ahead of what is committed: the warm one, or a checkpoint.
 
         Args:
             committed: where the predecessor stood.
             log_range: of the events.
             spec: of the model.
             problem_with: says what else keeps a checkpoint from being used; None where nothing does.
+            warm: what a warm copy of this partition has come to.
 
         Raises:
             CheckpointError: there is none; the message says what is wrong with each, and what to do.
             BrokerError: the store is in Kafka, which does not answer: no reason to take an older one.
         """
         self._check_log(committed, log_range)
+        if warm is not None and committed.checkpoint is not None and _on_the_way(warm.state, committed, problem_with):
+            self.newest = self._begun_at_name = committed.checkpoint
+            return warm
         problems = []
         newest = committed.offset if committed.checkpoint is None else committed.checkpoint
         for name in self._store.offsets(self._partition):
             if name > newest:
                 continue
             try:
-                model, state = checkpoint.unpack(self._store.load(self._partition, name), spec)
-                problem = _unreachable(state, committed, log_range) or problem_with(state)
+                found = checkpoint.unpack(self._store.load(self._partition, name), spec)
+                problem = _unreachable(found.state, committed, log_range) or problem_with(found.state)
             except (SnapshotError, CheckpointError) as error:
                 problem = str(error)
             if problem is None:
                 self.newest = self._begun_at_name = name
-                return model, state
+                return found
             problems.append(f"  offset {name}: {problem}")
             log.warning("checkpoint refused", partition=str(self._partition), offset=name, reason=problem)
-        found = "\n".join(problems) or "  there is none"
+        tried = "\n".join(problems) or "  there is none"
         raise CheckpointError(
             f"{self._partition} is committed at offset {committed.offset}, but no checkpoint up to it can be used:\n"
-            f"{found}\n{self._advice}"
+            f"{tried}\n{self._advice}"
         )
 
     def _check_log(self, committed: Position, log_range: LogRange) -> None:
@@ -175,6 +184,10 @@ class Checkpoints:
             f"(checkpoint.url: {place}) and the log reachable again; see `nnstream checkpoint verify`. Or start the "
             "model anew, with another model.name and another kafka.group_id."
         )
+
+
+def _on_the_way(state: State, committed: Position, problem_with: Callable[[State], str | None]) -> bool:
+    return state.offset <= committed.offset and problem_with(state) is None
 
 
 def _unreachable(state: State, committed: Position, log_range: LogRange) -> str | None:

@@ -183,6 +183,8 @@ class KafkaSettings(_Section):
     """For SASL; better given as NNSTREAM_KAFKA__PASSWORD than in a file."""
     ca_file: Path | None = None
     """Certificates to trust (PEM)."""
+    standby_partitions: Annotated[int, Field(ge=0)] = 8
+    """Partitions of which a worker that owns none keeps a warm copy, so that it can take over at once; 0: none."""
     max_batch: Positive = 500
     """Most records taken in one poll."""
     idle_sleep_ms: Annotated[int, Field(ge=0)] = 0

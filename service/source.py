@@ -43,8 +43,11 @@ class Source(Offsets, Protocol):
     def poll(self, timeout_seconds: float) -> Mapping[Partition, Sequence[Record]]:
         """Return the next records of each partition, in offset order; empty when none came in time."""
 
-    def owners(self, partitions: Sequence[Partition]) -> set[str]:
-        """Return who committed last for these partitions, and may have left a transaction open."""
+    def partitions(self, topic: str) -> list[Partition]:
+        """Return all partitions of a topic."""
+
+    def last_committed(self, partitions: Sequence[Partition]) -> Mapping[Partition, Position]:
+        """Return what was last committed for partitions, whoever has them; its owner may have a transaction open."""
 
     def committed(self, partition: Partition) -> Position | None:
         """Return what was last committed for a partition, once no transaction is open; None when nothing was."""

@@ -13,7 +13,7 @@ from nnstream.model import Model, ModelSpec
 from nnstream.outcome import Outcome
 from nnstream.snapshot import Captured
 from service import checkpoint, publish
-from service.checkpoint import State
+from service.checkpoint import Restored, State
 from service.confidence import Confidence
 from service.decode import decode, features_of, label_of
 from service.intake import Batch, Intake, off_the_way
@@ -223,13 +223,17 @@ class Task:
 
     def _capture(self) -> Captured:
         with self.metrics.stage(Stage.CHECKPOINT):
-            monitor = self.monitor
-            state = State(
-                self.offset, self.intake.labels_offset, monitor.describe(), monitor.state(), self.labels.state(),
-                self.confidence.describe(), self.confidence.state(),
-            )  # fmt: skip
+            model, state = self.restored()
             self._offsets[state.name] = state.offset
-            return checkpoint.pack(self.learner.model, self.partition, state)
+            return checkpoint.pack(model, self.partition, state)
+
+    def restored(self) -> Restored:
+        """Return what a task that goes on from here needs; this one must not go on meanwhile."""
+        state = State(
+            self.offset, self.intake.labels_offset, self.monitor.describe(), self.monitor.state(),
+            self.labels.state(), self.confidence.describe(), self.confidence.state(),
+        )  # fmt: skip
+        return Restored(self.learner.model, state)
 
     def committed(self, position: Position) -> None:
         """Remove what a commit has made needless: older checkpoints, and the history before them."""
@@ -244,13 +248,20 @@ class Task:
         """Start a partition that was never committed."""
         self.intake.begin(offset, labels_offset)
 
-    def recover(self, committed: Position, log_range: LogRange, labels: LogRange | None = None) -> None:
+    def recover(
+        self,
+        committed: Position,
+        log_range: LogRange,
+        labels: LogRange | None = None,
+        warm: Restored | None = None,
+    ) -> None:
         """Restore the state of `committed`: load a checkpoint; `process` then replays what lies between.
 
         Args:
             committed: where the predecessor stood.
             log_range: of the events.
             labels: of the labels topic, where there is one.
+            warm: what a warm copy of this partition has come to; used instead where it is on the way.
 
         Raises:
             CheckpointError: no checkpoint can be used, or this is not the log that was committed.
@@ -261,18 +272,29 @@ class Task:
                 return f"the labels begin at {labels.start}, those from {state.labels_offset} on are gone"
             return off_the_way(committed, state.offset, state.labels_offset)
 
-        model, state = self._checkpoints.find(committed, log_range, self._spec, problem)
+        model, state = self._checkpoints.find(committed, log_range, self._spec, problem, warm)
         self.learner = Learner(self.learner.name, model)
         self.monitor.restore(state.monitor, state.monitor_arrays)
         self.labels.restore(state.waiting)
         self.confidence.restore(state.confidence, state.confidence_arrays)
         self.intake.resume(state.offset, state.labels_offset, committed)
         self._named, self._offsets[state.name] = committed.checkpoint, state.offset
-        log.info("recovered", partition=str(self.partition), checkpoint=self.offset, live_from=committed.offset)
+        where = {"checkpoint": self._checkpoints.newest, "offset": self.offset, "live_from": committed.offset}
+        log.info("recovered", partition=str(self.partition), **where)
         if log_range.start > self.offset:
             lost = log_range.start - self.offset
             log.error("events lost to retention before they were read", partition=str(self.partition), events=lost)
             self.begin(log_range.start, self.intake.labels_offset)
+
+    def leads_to(self, committed: Position) -> bool:
+        """Return whether going on from here leads to what is committed now."""
+        return (
+            committed.offset >= self.offset and off_the_way(committed, self.offset, self.intake.labels_offset) is None
+        )
+
+    def replay_to(self, committed: Position) -> None:
+        """Replay up to what is committed now."""
+        self.intake.resume(self.offset, self.intake.labels_offset, committed)
 
 
 def _monitor_spec(settings: Settings) -> MonitorSpec:

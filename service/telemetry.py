@@ -132,6 +132,10 @@ class Telemetry:
             ("model",), registry=r, buckets=_SECONDS,
         )  # fmt: skip
         self.assigned = Gauge("nnstream_assigned_partitions", "Partitions this worker owns.", ("model",), registry=r)
+        self.standby = Gauge(
+            "nnstream_standby_partitions", "Partitions of others that this worker keeps a warm copy of.", ("model",),
+            registry=r,
+        )  # fmt: skip
         self.broker_reachable = Gauge(
             "nnstream_broker_reachable", "Whether any bootstrap server takes a connection.", ("model",), registry=r
         )

@@ -3,6 +3,7 @@
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -25,6 +26,7 @@ from service.publish import Publisher
 from service.records import Partition
 from service.recovery import Checkpoints
 from service.settings import ModelSettings, OptimizerSettings, Settings
+from service.standby import Standby
 from service.task import Task
 from service.telemetry import Telemetry
 from service.topics import Topics, ensure_topics
@@ -135,7 +137,7 @@ def build_worker(settings: Settings, watcher: Watcher | None = None) -> Worker:
             undo.pop_all()
         return Connection(source, publisher, new_store(settings))
 
-    def new_task(partition: Partition, connection: Connection) -> Task:
+    def task(partition: Partition, connection: Connection, telemetry: Telemetry, watcher: Watcher | None) -> Task:
         metrics = telemetry.partition(partition)
         return Task(
             partition, settings, spec, publisher=connection.publisher,
@@ -143,7 +145,10 @@ def build_worker(settings: Settings, watcher: Watcher | None = None) -> Worker:
             metrics=metrics, largest_dead_letter_bytes=topics.largest_dead_letter_bytes, watcher=watcher,
         )  # fmt: skip
 
-    return Worker(settings, connect=connect, new_task=new_task, telemetry=telemetry)
+    new_task = partial(task, telemetry=telemetry, watcher=watcher)
+    new_copy = partial(task, telemetry=Telemetry(settings.model.name), watcher=None)
+    standby = Standby(settings, new_copy, telemetry)
+    return Worker(settings, connect=connect, new_task=new_task, standby=standby, telemetry=telemetry)
 
 
 def build_stages(settings: Settings, publisher: Publisher) -> Task:

@@ -15,6 +15,7 @@ from service.errors import CommitPostponedError, StartOverError
 from service.positions import Position
 from service.records import Partition, Record
 from service.settings import Settings
+from service.standby import Standby
 from service.task import Task
 from service.telemetry import Telemetry
 
@@ -34,6 +35,7 @@ class Worker:
         settings: of the service.
         connect: makes the connection to Kafka and to the checkpoints; called again whenever it is lost.
         new_task: makes a task for a partition.
+        standby: keeps copies of others' partitions while it has none.
         telemetry: of this worker.
         clock: seconds, monotonic.
     """
@@ -44,6 +46,7 @@ class Worker:
         *,
         connect: Callable[[], Connection],
         new_task: Callable[[Partition, Connection], Task],
+        standby: Standby,
         telemetry: Telemetry,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -51,7 +54,7 @@ class Worker:
         self.joined = False
         self.state: Literal["starting", "running", "reconnecting", "stopped"] = "starting"
         self.telemetry = telemetry
-        self._settings, self._connect, self._new_task = settings, connect, new_task
+        self._settings, self._connect, self._new_task, self._standby = settings, connect, new_task, standby
         self._committed: dict[Partition, Position] = {}
         self._topic_ids: dict[Partition, str | None] = {}
         self._deadline = Deadline(settings.delivery.commit_interval_ms / 1000, clock)
@@ -112,6 +115,7 @@ class Worker:
         """Drop all tasks as they are."""
         self.tasks.clear()
         self._committed.clear()
+        self._standby.forget()
         self.telemetry.assigned.labels(self.telemetry.model).set(0)
 
     def step(self) -> None:
@@ -119,9 +123,13 @@ class Worker:
         batches = self._source.poll(self._patience())
         if self._failure is not None:
             raise self._failure
-        self.state = "running"
+        self.state, self.joined = "running", True
         for partition, records in batches.items():
             self._hand_out(partition, records)
+        if self.tasks:
+            self._standby.clear(self._source)
+        else:
+            self._standby.step(self._connection)
         if self._deadline.expired():
             self.commit()
             self._deadline.restart()
@@ -131,9 +139,11 @@ class Worker:
     def _hand_out(self, partition: Partition, records: Sequence[Record]) -> None:
         topics = self._settings.topics
         task = self.tasks.get(Partition(topics.events, partition.number))
-        if task is None or not records:
+        if not records:
             return
-        if partition.topic == topics.labels:
+        if task is None:
+            self._standby.add(partition, records, self._source)
+        elif partition.topic == topics.labels:
             task.process_labels(records)
         else:
             task.process(records)
@@ -141,6 +151,8 @@ class Worker:
     def _patience(self) -> float:
         if self._rejoining:
             return _REJOIN_POLL_SECONDS
+        if self._standby.behind:
+            return _SHORTEST_POLL_SECONDS
         if self._settings.kafka.idle_sleep_ms:
             return _INSTANT_POLL_SECONDS  # such a broker answers at once, and the client would ask again and again
         return max(_SHORTEST_POLL_SECONDS, min(_POLL_SECONDS, self._deadline.remaining()))
@@ -198,14 +210,14 @@ class Worker:
     def assigned(self, partitions: Sequence[Partition]) -> None:
         """Take over partitions: restore each one's state and continue where it was committed."""
         fresh = [partition for partition in partitions if partition not in self.tasks]
-        for owner in self._source.owners(fresh) - {self._publisher.identity}:
+        owners = {each.owner for each in self._source.last_committed(fresh).values() if each.owner is not None}
+        for owner in owners - {self._publisher.identity}:
             log.info("fencing the predecessor", owner=owner)
             self._publisher.fence(owner)
         for partition in partitions:
             if partition not in self.tasks:
                 self.tasks[partition] = self._take_over(partition)
             self._source.seek(partition, self.tasks[partition].offset)
-        self.joined = True
         self.telemetry.owned(self.tasks)
         self.commit()
 
@@ -222,7 +234,7 @@ class Worker:
             )
             task.begin(first, first_label)
         else:
-            task.recover(committed, log_range, labels_range)
+            task.recover(committed, log_range, labels_range, self._standby.hand_on(partition, self._source))
             self._committed[partition] = committed
         if labels is not None:
             self._source.follow(labels, task.intake.labels_offset)

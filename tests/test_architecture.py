@@ -29,14 +29,23 @@ STAGE_IMPORTS = {
 }
 # Who else may import a stage: the task calls all in order; the rest see protocols and records.
 STAGE_USERS = {
-    "source": {"worker", "connection", "task", "recovery", "adapters", "testing"},
+    "source": {"worker", "connection", "standby", "task", "recovery", "adapters", "testing"},
     "decode": {"task"},
     "learner": {"task"},
     "reasons": {"task", "web"},
     "confidence": {"task"},
     "monitor": {"task", "telemetry"},
     "publish": {"task", "connection", "wiring"},
-    "checkpoint": {"task", "recovery", "connection", "wiring", "checkpoint_admin", "adapters", "testing"},
+    "checkpoint": {
+        "task",
+        "recovery",
+        "standby",
+        "connection",
+        "wiring",
+        "checkpoint_admin",
+        "adapters",
+        "testing",
+    },
 }
 CLIENTS = {"kafka", "fsspec", "confluent_kafka"}
 

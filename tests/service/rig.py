@@ -1,6 +1,7 @@
 """Shared by the service's tests: a worker of fakes, and streams of events to feed it."""
 
 import json
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -9,6 +10,7 @@ from service.connection import Connection
 from service.records import Partition
 from service.recovery import Checkpoints
 from service.settings import settings_from
+from service.standby import Standby
 from service.task import Task
 from service.telemetry import Telemetry
 from service.testing import FakeClock, InlineExecutor, MemoryLog, MemoryPublisher, MemorySource, MemoryStore
@@ -79,9 +81,14 @@ class Rig:
         self.telemetry = Telemetry(self.settings.model.name)
         self.spec = model_spec(self.settings.model)
         self.worker = Worker(
-            self.settings, connect=self.connect, new_task=self.new_task, telemetry=self.telemetry, clock=self.clock,
+            self.settings, connect=self.connect, new_task=self.new_task, standby=self.standby(),
+            telemetry=self.telemetry, clock=self.clock,
         )  # fmt: skip
         self.source.on_end = self.worker.stop
+
+    def standby(self):
+        unseen = Telemetry(self.settings.model.name)
+        return Standby(self.settings, partial(self.new_task, telemetry=unseen), self.telemetry, self.clock)
 
     def reconnect_with(self, **source):
         """Let the second connection have a source of its own, as a new client would."""
@@ -99,8 +106,8 @@ class Rig:
     def connect(self):
         return Connection(self.source, self.publisher, self.store)
 
-    def new_task(self, partition, connection):
-        metrics = self.telemetry.partition(partition)
+    def new_task(self, partition, connection, telemetry=None):
+        metrics = (telemetry or self.telemetry).partition(partition)
         checkpoints = Checkpoints(
             partition, self.settings.checkpoint, connection.store, InlineExecutor(), metrics, self.clock
         )

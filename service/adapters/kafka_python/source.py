@@ -39,6 +39,7 @@ class KafkaPythonSource:
         self._handover: dict[Partition, Position] | None = None
         self._follower: Follower | None = None
         with named("connecting the consumer", settings):
+            self._admin = KafkaAdminClient(**connection(settings))
             self._consumer = KafkaConsumer(
                 **connection(settings),
                 group_id=settings.group_id,
@@ -87,17 +88,18 @@ class KafkaPythonSource:
         if coordinator.rejoining and not coordinator.need_rejoin():
             coordinator.request_rejoin()
 
-    def owners(self, partitions: Sequence[Partition]) -> set[str]:  # noqa: D102
+    def partitions(self, topic: str) -> list[Partition]:  # noqa: D102
+        with named(f"looking up {topic}", self._settings):
+            return [Partition(topic, number) for number in sorted(self._consumer.partitions_for_topic(topic) or ())]
+
+    def last_committed(self, partitions: Sequence[Partition]) -> Mapping[Partition, Position]:  # noqa: D102
+        if not partitions:
+            return {}
         group = self._settings.group_id
-        wanted = [TopicPartition(*partition) for partition in partitions]
-        with named("asking who had the partitions", self._settings):
-            admin = KafkaAdminClient(**connection(self._settings))
-            try:
-                found = admin.list_group_offsets({group: wanted})[group]
-            finally:
-                admin.close()
-        before = [position_of(each) for each in found.values()]
-        return {position.owner for position in before if position is not None and position.owner is not None}
+        with named("asking how far the partitions are done", self._settings):
+            found = self._admin.list_group_offsets({group: [TopicPartition(*each) for each in partitions]})[group]
+        done = {Partition(tp.topic, tp.partition): position_of(each) for tp, each in found.items()}
+        return {partition: position for partition, position in done.items() if position is not None}
 
     def committed(self, partition: Partition) -> Position | None:  # noqa: D102
         with named(f"reading the committed offset of {partition}", self._settings):
@@ -121,11 +123,7 @@ class KafkaPythonSource:
         tp = TopicPartition(*partition)
         with named(f"reading the range of {partition}", self._settings):
             start, end = self._consumer.beginning_offsets([tp])[tp], self._consumer.end_offsets([tp])[tp]
-            admin = KafkaAdminClient(**connection(self._settings))
-            try:
-                topic_id = admin.describe_topics([partition.topic])[0].get("topic_id")
-            finally:
-                admin.close()
+            topic_id = self._admin.describe_topics([partition.topic])[0].get("topic_id")
         return LogRange(start, end, None if topic_id is None else str(topic_id))
 
     def seek(self, partition: Partition, offset: int) -> None:  # noqa: D102
@@ -149,6 +147,7 @@ class KafkaPythonSource:
 
     def close(self) -> None:  # noqa: D102
         with named("leaving the group", self._settings):
+            self._admin.close()
             self._consumer.close(autocommit=False, timeout_ms=10_000)
         if self._follower is not None:
             self._follower.close()
