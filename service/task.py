@@ -279,8 +279,10 @@ class Task:
         self.confidence.restore(state.confidence, state.confidence_arrays)
         self.intake.resume(state.offset, state.labels_offset, committed)
         self._named, self._offsets[state.name] = committed.checkpoint, state.offset
-        where = {"checkpoint": self._checkpoints.newest, "offset": self.offset, "live_from": committed.offset}
-        log.info("recovered", partition=str(self.partition), **where)
+        log.info(
+            "recovered", partition=str(self.partition), checkpoint=self._checkpoints.newest, offset=self.offset,
+            live_from=committed.offset, warm=warm is not None and model is warm.model,
+        )  # fmt: skip
         if log_range.start > self.offset:
             lost = log_range.start - self.offset
             log.error("events lost to retention before they were read", partition=str(self.partition), events=lost)
