@@ -251,7 +251,9 @@ class MonitorSettings(_Section):
     """How the model is watched."""
 
     window: Positive = 1000
-    """Events that rolling scores look back."""
+    """Labelled events that rolling scores look back."""
+    window_seconds: Annotated[float, Field(gt=0)] = 300.0
+    """Seconds of the log's own time that the recent scores look back."""
     enabled: bool = True
     """Keep scores and look for drift; false saves their time."""
     signals: tuple[Literal["loss", "error", "prediction", "features", "missing", "delay"], ...] = (
