@@ -2,7 +2,11 @@
 
 Accuracy says nothing alone: on a stream whose labels come in runs, repeating the last label may score 85 %. So
 every score stands beside `no_change` (the last label) and `majority` (the most frequent class so far), or `mean`
-(the mean of the labels so far) for a regression.
+(the mean of the labels so far) for a regression. Two numbers say by how much a classifier beats them (1: always
+right, 0: no better, below: worse):
+
+    κ_temporal = (p - p_no_change) / (1 - p_no_change)      (Žliobaitė et al. 2015)
+    κ_M        = (p - p_majority) / (1 - p_majority)        (Bifet et al. 2015)
 """
 
 from collections import Counter
@@ -43,8 +47,8 @@ class Window:
             part = rows[start : start + size]
             self._ring[(self.count + np.arange(len(part))) % size] = part
             self._count += len(part)
-        for row in rows:  # one by one: the sum must not depend on where a block was cut
-            self._sums += row
+        if len(rows):  # one by one: the sum must not depend on where a block was cut
+            self._sums = np.add.accumulate(np.concatenate([self._sums[None], rows]), axis=0)[-1].copy()
 
     def mean(self) -> list[float]:
         """Return the mean of each series over everything; NaN before the first row."""
@@ -77,6 +81,7 @@ class Prequential:
         self.task = task
         self._window = Window(4, window)
         self._counts: Counter[Label] = Counter()
+        self._most: Label | None = None
         self._last: Label | None = None
         self._total = 0.0
 
@@ -116,10 +121,15 @@ class Prequential:
         row = (float(prediction == label), float(self._last == label), float(majority == label))
         self._counts[label] += 1
         self._last = label
+        if self._counts[label] >= self._counts[majority]:
+            self._most = None if self._counts[label] == self._counts[majority] else label
         return row
 
     def _majority(self) -> Label | None:
-        return max(self._counts, key=self._counts.__getitem__, default=None)
+        """Return the most frequent label so far; of several the one that came first."""
+        if self._most is None:  # unknown after a tie
+            self._most = max(self._counts, key=self._counts.__getitem__, default=None)
+        return self._most
 
     def _score_number(self, label: Label, prediction: Label | None) -> tuple[float, float, float]:
         number = float(label)
@@ -132,15 +142,16 @@ class Prequential:
         return abs(guess - number), abs(last - number), abs(mean - number)
 
     def summary(self, *, rolling: bool = False) -> dict[str, Any]:
-        """Return `n`, the score by its name, `loss`, and `baselines`; over everything or over the window."""
+        """Return `n`, the score by its name, `loss`, and `baselines`; over everything or over the window.
+
+        A classification has `kappa_temporal` and `kappa_m` too, NaN beside a baseline that is always right.
+        """
         score, no_change, other, loss = self._window.rolling() if rolling else self._window.mean()
         name, first, second = self.names
-        return {
-            "n": self.count,
-            name: score,
-            "loss": loss,
-            "baselines": {first: no_change, second: other},
-        }
+        found = {"n": self.count, name: score, "loss": loss, "baselines": {first: no_change, second: other}}
+        if self.task == "classification":
+            found |= {"kappa_temporal": _kappa(score, no_change), "kappa_m": _kappa(score, other)}
+        return found
 
     def describe(self) -> dict[str, Any]:
         """Return what `state` does not hold, as JSON-ready data."""
@@ -153,5 +164,10 @@ class Prequential:
     def restore(self, description: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
         """Take over what `describe` and `state` gave."""
         self._last, self._total = description["last"], description["total"]
-        self._counts = Counter(dict(description["counts"]))
+        self._counts, self._most = Counter(dict(description["counts"])), None
         self._window.restore(arrays)
+
+
+def _kappa(score: float, baseline: float) -> float:
+    """Return by how much an accuracy beats that of a baseline, as a share of what there was to gain."""
+    return (score - baseline) / (1 - baseline) if baseline != 1 else float("nan")

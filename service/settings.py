@@ -13,7 +13,8 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from nnstream.drift.detectors import DetectorSpec
+from nnstream.drift.detectors import DetectorSpec, Name
+from nnstream.drift.signals import SIGNALS, Signal
 from nnstream.optimizers import OPTIMIZERS
 from nnstream.responses import ResponseSpec
 from service.errors import SettingsError
@@ -251,15 +252,15 @@ class MonitorSettings(_Section):
     """How the model is watched."""
 
     window: Positive = 1000
-    """Events that rolling scores look back."""
+    """Labelled events that rolling scores look back."""
+    window_seconds: Annotated[float, Field(gt=0)] = 300.0
+    """Seconds of the log's own time that the recent scores look back."""
     enabled: bool = True
     """Keep scores and look for drift; false saves their time."""
-    signals: tuple[Literal["loss", "error", "prediction", "features", "missing", "delay"], ...] = (
-        "loss", "error", "prediction", "features", "missing", "delay",
-    )  # fmt: skip
+    signals: tuple[Signal, ...] = SIGNALS
     """What may drift: the loss, the error, the distributions of what is predicted and of each feature, the share of
     missing values, and how late labels come. [] looks for no drift."""
-    detector: Literal["adwin", "page_hinkley", "kswin", "ddm", "eddm", "hddm_a", "hddm_w"] = "adwin"
+    detector: Name = "adwin"
     """The algorithm that notices drift (River's). It sees one number for each 32 events: how their mean ranks among
     the blocks before."""
     false_alarm_every: Annotated[float, Field(ge=2000)] = 10_000_000

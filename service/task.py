@@ -131,7 +131,7 @@ class Task:
 
     def _observe(self, joined: Joined, outcome: Outcome) -> list[Drift]:
         """Show the monitor each event when it is predicted, and each label with the prediction that was published."""
-        predicted, losses = outcome.predictions(), outcome.losses.tolist()
+        predicted, losses, chances = outcome.predictions(), outcome.losses.tolist(), outcome.chances(joined.labels)
         events, answers, delays = [], [], []
         for i, (is_event, label, entry) in enumerate(
             zip(joined.is_event, joined.labels, joined.entries, strict=True)
@@ -146,7 +146,7 @@ class Task:
             if not is_event and entry is not None:
                 if entry.prediction is None:
                     continue
-                predicted[i], losses[i] = published_score(entry.prediction, label, self.learner.model)
+                predicted[i], losses[i], chances[i] = published_score(entry.prediction, label, self.learner.model)
                 delay = (joined.timestamps[i] - entry.ts) / 1000
             answers.append(i)
             delays.append(delay)
@@ -155,7 +155,8 @@ class Task:
         return self.monitor.observe(
             Observed(
                 len(joined.records), events, [joined.features[i] for i in events], outcome.centres()[events],
-                answers, labels, published, [losses[i] for i in answers], delays,
+                answers, labels, published, [losses[i] for i in answers], delays, chances[answers],
+                [joined.records[i].timestamp for i in answers],
             )
         )  # fmt: skip
 
@@ -303,7 +304,9 @@ def _monitor_spec(settings: Settings) -> MonitorSpec:
     wanted = settings.monitor
     detector = DetectorSpec(wanted.detector, wanted.false_alarm_every, wanted.detector_parameters)
     signals = SignalSpec(detector, wanted.signals, wanted.max_features)
-    return MonitorSpec(settings.model.task, wanted.window, signals, wanted.cool_down_events, wanted.enabled)
+    return MonitorSpec(
+        settings.model.task, wanted.window, wanted.window_seconds, signals, wanted.cool_down_events, wanted.enabled
+    )
 
 
 def _in_order(undecoded: Sequence[Refused], joined: Joined, outcome: Outcome) -> list[Refused]:

@@ -12,17 +12,22 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 from nnstream.drift.detectors import KINDS, DetectorSpec
 from nnstream.drift.plain import from_plain, to_plain
 
 Vector = npt.NDArray[np.float64]
+Matrix = npt.NDArray[np.float64]
 
 HISTORY = 256  # numbers of a series that a new one is ranked among
 WARM_UP = 16  # below so many a rank says too little
 RENEWED_AFTER = 512
+_LASTS, _LATELY, _SKIPPED = 3, 64, 12
+_HIGH, _APART = 0.9, 0.6
 _UNUSUAL = 1.0  # a score above it counts as unusual for a detector of zeros and ones: 16 % are
 _UNUSUAL_BOTH_WAYS = 1.4100  # the same share, of scores away from 0
+_AT_ONCE = 16  # blocks ranked together
 _RECENT = 1 / 16  # weight of a score in the running mean that dashboards see
 _GRID = np.linspace(0, 1, 2 * HISTORY + 3)[1:-1]
 _SCORES = np.array([NormalDist().inv_cdf(share) for share in _GRID])
@@ -65,6 +70,8 @@ class Changes:
         self._up_only: list[bool] = []
         self._detectors: list[Any] = []
         self._age: list[int] = []
+        self._lasting: list[bool] = []
+        self._doubtful: list[int] = []  # blocks in which an alarm may still prove to last
         self._blocks = 0
 
     def __len__(self) -> int:
@@ -75,12 +82,15 @@ class Changes:
         """Return the running mean of each series' normal scores, float64 (series,): far from 0 where it moved."""
         return self._recent
 
-    def add_series(self, every: float, *, up_only: bool) -> None:
+    def add_series(self, every: float, *, up_only: bool, lasting: bool = False) -> None:
         """Add a series that begins with the next block.
 
         Args:
             every: blocks between two false alarms.
             up_only: whether only a rise is a change.
+            lasting: whether only a large one counts, that lasts 3 blocks: with a median above nine tenths of the 64
+                blocks before, and a distance of 0.6. Such a series is ranked among those 64, it may have been another
+                one when it began; and not among the newest 12, or a high loss would soon look usual.
         """
         self._ring = np.concatenate([self._ring, np.full((HISTORY, 1), np.nan)], axis=1)
         self._recent = np.append(self._recent, 0.0)
@@ -88,30 +98,65 @@ class Changes:
         self._up_only.append(up_only)
         self._detectors.append(self.spec.detector(every, up_only=up_only))
         self._age.append(0)
+        self._lasting.append(lasting)
+        self._doubtful.append(0)
 
-    def update(self, numbers: Vector) -> list[Change]:
-        """Take in a block: float64 (series,), NaN where it says nothing. Return the changes that show with it."""
-        ranked, scores = self._score(numbers)
+    def update(self, numbers: Matrix) -> list[tuple[int, Change]]:
+        """Take in blocks: float64 (blocks, series), NaN where one says nothing.
+
+        Returns:
+            Each change that shows, with the index of the block with which it does.
+        """
+        found: list[tuple[int, Change]] = []
+        start = 0
+        while start < len(numbers):
+            scores = self._score(numbers[start : start + _AT_ONCE])
+            for block, row in enumerate(scores.tolist(), start):
+                changes = self._take(numbers[block], row)
+                start = block + 1
+                if changes:  # their series begin anew: what follows has other ranks
+                    found += [(block, change) for change in changes]
+                    break
+        return found
+
+    def _take(self, numbers: Vector, scores: list[float]) -> list[Change]:
         self._ring[self._blocks % HISTORY] = numbers
         self._blocks += 1
         found = []
-        for i, score in zip(ranked.tolist(), scores.tolist(), strict=True):
+        for i, score in enumerate(scores):
+            if score != score:  # noqa: PLR0124  # NaN is not itself
+                continue
             self._recent[i] += _RECENT * (score - self._recent[i])
             if self._alarmed(i, score):
+                self._doubtful[i] = 1 + _LASTS if self._lasting[i] else 1
+            if self._doubtful[i]:
+                self._doubtful[i] -= 1
                 change = self._describe(i)
-                if change.after > change.before or not self._up_only[i]:
+                if self._counts(i, change):
                     found.append(change)
                     self._begin_anew(i)
         return found
 
-    def _score(self, numbers: Vector) -> tuple[npt.NDArray[np.int64], Vector]:
-        """Return which series can be ranked now, and their normal scores."""
-        below = (self._ring < numbers).sum(axis=0)
-        equal = (self._ring == numbers).sum(axis=0)
-        count = HISTORY - np.isnan(self._ring).sum(axis=0)
-        ranked = np.flatnonzero((count >= WARM_UP) & ~np.isnan(numbers))
-        shares = (below[ranked] + 0.5 * equal[ranked] + 0.5) / (count[ranked] + 1)
-        return ranked, np.interp(shares, _GRID, _SCORES)
+    def _counts(self, i: int, change: Change) -> bool:
+        if self._up_only[i] and not change.after > change.before:
+            return False
+        if not self._lasting[i]:
+            return True
+        past = self._past(i)
+        usual = np.quantile(past[-_SKIPPED - _LATELY : -_SKIPPED], _HIGH)
+        lasts, since = change.blocks >= _LASTS, np.median(past[-change.blocks :])
+        return bool(lasts and since > usual and change.distance >= _APART)
+
+    def _score(self, numbers: Matrix) -> Matrix:
+        """Return the normal scores of blocks, each among those before it, NaN where it cannot be ranked."""
+        past = np.concatenate([np.roll(self._ring, -self._blocks, axis=0), numbers[:-1]])
+        lasting = np.array(self._lasting)
+        scores = np.empty_like(numbers)
+        for columns, history, skipped in ((lasting, _LATELY, _SKIPPED), (~lasting, HISTORY, 0)):
+            if columns.any():
+                seen = past[HISTORY - history - skipped : len(past) - skipped, columns]
+                scores[:, columns] = _ranked(seen, numbers[:, columns], history)
+        return scores
 
     def _alarmed(self, i: int, score: float) -> bool:
         detector = self._detectors[i]
@@ -132,12 +177,17 @@ class Changes:
         self._ring[:, i] = np.nan
         self._recent[i] = 0.0
         self._fresh(i)
-        self._age[i] = 0
+        self._age[i] = self._doubtful[i] = 0
+
+    def _past(self, i: int) -> Vector:
+        """Return what is known of a series, as far back as it is ranked, oldest first."""
+        past = np.roll(self._ring[:, i], -self._blocks)
+        known: Vector = past[~np.isnan(past)]
+        return known[-_SKIPPED - _LATELY :] if self._lasting[i] else known
 
     def _describe(self, i: int) -> Change:
         """Say where the change lies: the split with the largest standardised difference of means (CUSUM)."""
-        past = np.roll(self._ring[:, i], -self._blocks)
-        past = past[~np.isnan(past)]
+        past = self._past(i)
         n, sums = len(past), np.cumsum(past)
         since = np.arange(1, n)
         with np.errstate(invalid="ignore", over="ignore"):
@@ -161,6 +211,8 @@ class Changes:
             "every": self._every,
             "up_only": self._up_only,
             "age": self._age,
+            "lasting": self._lasting,
+            "doubtful": self._doubtful,
             "detectors": [to_plain(detector) for detector in self._detectors],
         }
 
@@ -173,8 +225,21 @@ class Changes:
         self._blocks = description["blocks"]
         self._every, self._up_only = list(description["every"]), list(description["up_only"])
         self._age = list(description["age"])
+        self._lasting, self._doubtful = list(description["lasting"]), list(description["doubtful"])
         self._detectors = [from_plain(each) for each in description["detectors"]]
         self._ring, self._recent = arrays["ring"].copy(), arrays["recent"].copy()
+
+
+def _ranked(past: Matrix, numbers: Matrix, history: int) -> Matrix:
+    """Return normal scores, float64 (blocks, series), of `numbers` among the `history` before each."""
+    n, now = len(numbers), numbers[:, :, None]
+    before = sliding_window_view(past, history, axis=0)  # (blocks, series, history)
+    below = np.count_nonzero(before < now, axis=2) + np.count_nonzero(before <= now, axis=2)
+    known = np.cumsum(np.concatenate([np.zeros((1, past.shape[1]), np.int64), ~np.isnan(past)]), axis=0)
+    count = known[history : history + n] - known[:n]
+    scores: Matrix = np.interp((0.5 * below + 0.5) / (count + 1), _GRID, _SCORES)
+    scores[(count < WARM_UP) | np.isnan(numbers)] = np.nan
+    return scores
 
 
 def _distance(before: Vector, after: Vector) -> float:

@@ -35,25 +35,32 @@ class Panel:
 
     Args:
         spec: the detector.
+
+    Attributes:
+        means: of the newest block, float64 (columns,).
     """
 
     def __init__(self, spec: DetectorSpec) -> None:
+        self.means = np.empty(0)
         self._blocks = Blocks(0)
         self._changes = Changes(spec)
         self._series: list[tuple[int, Statistic]] = []
         self._columns = 0
 
-    def add_column(self, every: float, statistics: Sequence[Statistic], *, up_only: bool = False) -> None:
+    def add_column(
+        self, every: float, statistics: Sequence[Statistic], *, up_only: bool = False, lasting: bool = False
+    ) -> None:
         """Add a column, missing so far.
 
         Args:
             every: rows between two false alarms of the whole column.
             statistics: what to look at.
             up_only: whether only a rise is a change.
+            lasting: whether only a large one counts, that lasts.
         """
         for statistic in statistics:
             self._series.append((self._columns, statistic))
-            self._changes.add_series(every * len(statistics) / ROWS, up_only=up_only)
+            self._changes.add_series(every * len(statistics) / ROWS, up_only=up_only, lasting=lasting)
         self._columns += 1
         self._blocks.widen(self._columns)
 
@@ -71,10 +78,10 @@ class Panel:
         columns = [column for column, _ in self._series]
         is_mean = np.array([statistic == "mean" for _, statistic in self._series])
         numbers = np.where(is_mean, means[:, columns], spreads[:, columns])
+        self.means = means[-1]
         return [
             Found(first + block * ROWS, *self._series[change.series], change)
-            for block, each in enumerate(numbers)
-            for change in self._changes.update(each)
+            for block, change in self._changes.update(numbers)
         ]
 
     def shifts(self) -> list[tuple[int, float]]:

@@ -68,9 +68,10 @@ class Signals:
         self._events, self._answers = Panel(spec.detector), Panel(spec.detector)
         for panel, columns in ((self._events, _EVENT_COLUMNS), (self._answers, _ANSWER_COLUMNS)):
             for name in columns:
-                statistics: Sequence[Statistic] = ("mean", "spread") if name == "prediction" else ("mean",)
-                wanted = statistics if name in self._looks_at else ()
-                panel.add_column(self._every, wanted, up_only=name in ("loss", "error"))
+                # Not the spread of predictions: a model that learns becomes surer, and that is no drift.
+                statistics: Sequence[Statistic] = ("mean",) if name in self._looks_at else ()
+                by_model = name in ("loss", "error")  # which wander a little even where nothing changes
+                panel.add_column(self._every, statistics, up_only=by_model, lasting=by_model)
 
     def events(self, rows: Sequence[Mapping[str, Any]], predictions: Vector) -> list[Detection]:
         """Take in events in log order, when they are predicted.

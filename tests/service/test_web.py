@@ -230,6 +230,7 @@ def test_status_of_nothing_yet_is_finite_json():
     assert status["state"] == "running"
     assert partition["score"] == {
         "n": 0, "accuracy": None, "loss": None, "baselines": {"no_change": None, "majority": None},
+        "kappa_temporal": None, "kappa_m": None,
     }  # fmt: skip
 
 
