@@ -130,7 +130,7 @@ def test_only_the_settings_read_the_environment():
         text = path.read_text(encoding="utf-8")
         if re.search(r"\bos\.(environ|getenv)|\bfrom os import .*(environ|getenv)", text):
             readers.add(module_of(path))
-    assert {name for name in readers if name.startswith("service")} == {"service.settings"}
+    assert {name for name in readers if name.startswith("service")} == {"service.settings.load"}
     assert {name for name in readers if name.startswith("nnstream")} <= {"nnstream.kernels._jit"}
 
 
