@@ -163,6 +163,7 @@ def cost(count: int = 30_000, turns: int = 7) -> dict[str, float]:
 
 
 def _seconds(settings: Any, partition: Any, records: Any) -> float:
+    from service.formats.json_object import JsonFormat
     from service.recovery import Checkpoints
     from service.task import Task
     from service.telemetry import Telemetry
@@ -171,7 +172,7 @@ def _seconds(settings: Any, partition: Any, records: Any) -> float:
 
     metrics = Telemetry("default").partition(partition)
     checkpoints = Checkpoints(partition, settings.checkpoint, MemoryStore(), InlineExecutor(), metrics)
-    task = Task(partition, settings, model_spec(settings.model), publisher=MemoryPublisher(),
+    task = Task(partition, settings, model_spec(settings.model), form=JsonFormat(), publisher=MemoryPublisher(),
                 checkpoints=checkpoints, metrics=metrics)  # fmt: skip
     task.begin(0)
     start = time.perf_counter()

@@ -15,7 +15,8 @@ from nnstream.snapshot import Captured
 from service import checkpoint, publish
 from service.checkpoint import Restored, State
 from service.confidence import Confidence
-from service.decode import decode, features_of, label_of
+from service.decode import decode
+from service.formats import Format
 from service.intake import Batch, Intake, off_the_way
 from service.labels import Joined, LabelJoin
 from service.learner import Learner
@@ -41,6 +42,7 @@ class Task:
         partition: of the events topic.
         settings: of the service.
         spec: of the model.
+        form: reads the records that come in.
         publisher: where results go.
         checkpoints: of this partition.
         metrics: of this partition.
@@ -54,6 +56,7 @@ class Task:
         settings: Settings,
         spec: ModelSpec,
         *,
+        form: Format,
         publisher: Publisher,
         checkpoints: Checkpoints,
         metrics: PartitionMetrics,
@@ -63,7 +66,7 @@ class Task:
         self.partition = partition
         self.metrics = metrics
         self.learner = Learner(settings.model.name, Model(spec))
-        self.labels = LabelJoin(settings.labels, features_of, label_of)
+        self.labels = LabelJoin(settings.labels, form.features_of, form.label_of)
         self.monitor = Monitor(_monitor_spec(settings))
         self.confidence = Confidence(settings.model.confidence, regression=settings.model.task == "regression")
         self.reasons = Reasons(
@@ -72,7 +75,7 @@ class Task:
         self.intake = Intake(labels_topic=settings.topics.labels is not None)
         self.lag: int | None = None
         self.dead_letters = 0
-        self._settings, self._spec = settings, spec
+        self._settings, self._spec, self._form = settings, spec, form
         self._largest_dead_letter = largest_dead_letter_bytes
         self._publisher, self._checkpoints, self._watcher = publisher, checkpoints, watcher or Nobody()
         self._named: int | None = None
@@ -95,7 +98,8 @@ class Task:
     def _process(self, batch: Batch) -> None:
         where, limit = f"{self.partition.topic}/{self.partition.number}", self._settings.delivery.max_event_bytes
         with self.metrics.stage(Stage.DECODE):
-            events = decode(batch.records, where, limit, self.learner.model.check_label, labels_only=batch.labels)
+            check = self.learner.model.check_label
+            events = decode(batch.records, where, limit, check, self._form, labels_only=batch.labels)
             joined = self.labels.join(events)
         with self.metrics.stage(Stage.LEARN):
             outcome = self.learner.learn(joined.features, joined.labels, self.reasons.request(joined))

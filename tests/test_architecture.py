@@ -15,11 +15,11 @@ FILES = sorted([*ROOT.glob("nnstream/**/*.py"), *ROOT.glob("service/**/*.py")])
 LARGEST = 400
 
 STAGES = {"source", "decode", "learner", "reasons", "confidence", "monitor", "publish", "checkpoint"}
-BASE = {"records", "positions", "events", "errors"}
+BASE = {"records", "positions", "events", "errors", "formats"}
 # What a stage may import of the service: the public records, and nothing that another stage does.
 STAGE_IMPORTS = {
     "source": {"records", "positions"},
-    "decode": {"records", "events"},
+    "decode": {"records", "formats"},
     "learner": set(),
     "reasons": {"records"},
     "confidence": set(),

@@ -13,6 +13,9 @@ class TopicSettings(Section):
 
     events: str = "events"
     """Labelled events in."""
+    format: Literal["json", "msgpack", "f32"] = "json"
+    """Of what comes in: `json` objects, the same as `msgpack` maps, or bare vectors of float32 with id and label in
+    headers. Predictions, dead letters and alerts are JSON."""
     predictions: str = "predictions"
     """One prediction an event out, in the partition of the event."""
     labels: str | None = None
