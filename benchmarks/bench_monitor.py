@@ -3,12 +3,13 @@
     python benchmarks/bench_monitor.py [--json FILE] [--part quiet|cost|topics]
 
 `quiet`: alerts, all settings at their defaults, in 100,000 events of streams that do not change. `cost`: processor
-time of a partition's stages (no Kafka), with monitoring on and off, turn by turn. `topics`: the same through a real
-Kafka, from the first event read to the last prediction.
+time of a partition's stages (no Kafka), with monitoring on and off, turn by turn. `topics`: the same with a real
+Kafka, from the first prediction to the last.
 """
 
 import argparse
 import json
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +22,7 @@ import live
 import numpy as np
 from river.datasets import synth
 
-from service.records import Outgoing, Partition
+from service.records import Outgoing, Partition, Record
 from service.recovery import Checkpoints
 from service.settings import Settings, settings_from
 from service.task import Task
@@ -29,7 +30,7 @@ from service.telemetry import Telemetry
 from service.testing import InlineExecutor, MemoryLog, MemoryPublisher, MemoryStore
 from service.wiring import model_spec
 
-BLOCK, STATIONARY = 500, 100_000
+BLOCK, STATIONARY, WARM = 500, 100_000, 2_000
 PARTITION = Partition("events", 0)
 LEARNERS = ("ensemble", "network")
 Sample = tuple[dict[str, Any], Any]
@@ -48,7 +49,10 @@ def shop(seed: int) -> Iterator[Sample]:
     """Return purchases: skewed amounts, categories, missing values, one class in fifty."""
     rng = np.random.default_rng(seed)
     while True:
-        amount, country = float(rng.lognormal(3, 1)), str(rng.choice(["NL", "BE", "DE", "FR"], p=[0.6, 0.2, 0.15, 0.05]))
+        amount, country = (
+            float(rng.lognormal(3, 1)),
+            str(rng.choice(["NL", "BE", "DE", "FR"], p=[0.6, 0.2, 0.15, 0.05])),
+        )
         age = None if rng.random() < 0.1 else int(rng.integers(18, 90))  # fmt: skip
         yield {"amount": amount, "country": country, "age": age}, bool(rng.random() < 0.01 + 0.2 * (amount > 100))
 
@@ -134,7 +138,73 @@ def quiet(seeds: Sequence[int] = range(3, 6)) -> list[dict[str, Any]]:
     return table
 
 
-PARTS: dict[str, Callable[[], Any]] = {"quiet": quiet}
+# -- what it costs
+
+
+def cost(turns: int = 15) -> dict[str, float]:
+    """Return the share of events a second that monitoring takes, of each learner, without Kafka."""
+    count = 50_000
+    records = written(numbers(0), count).read(PARTITION, 0, count)
+    return {learner: compared(learner, turns, count, lambda s: _stages_seconds(s, records)) for learner in LEARNERS}
+
+
+def compared(learner: str, turns: int, count: int, seconds: Callable[[Settings], float]) -> float:
+    """Time both ways turn by turn, print it, and return the share of events a second that is lost.
+
+    What is lost is the median over the turns: each turn's two times had the same neighbours on this machine.
+    """
+    made = {on: settings_from({"monitor": {"enabled": on}, "model": {"learner": learner}}) for on in (True, False)}
+    spent: dict[bool, list[float]] = {True: [], False: []}
+    for turn in range(turns + 1):
+        for on in (True, False) if turn % 2 else (False, True):
+            took = seconds(made[on])
+            if turn:  # the first turn warms up
+                spent[on].append(took)
+    lost = float(np.median([1 - off / on for on, off in zip(spent[True], spent[False], strict=True)]))
+    rates = {on: count / float(np.median(each)) for on, each in spent.items()}
+    print(f"{learner:9} {rates[False]:8,.0f} events/s without monitoring, {rates[True]:8,.0f} with it;"
+          f" turn by turn {lost:.1%} less", flush=True)  # fmt: skip
+    return lost
+
+
+def _stages_seconds(settings: Settings, records: Sequence[Record]) -> float:
+    stages = task_of(settings, MemoryPublisher())
+    start = time.process_time()
+    for first in range(0, len(records), BLOCK):
+        stages.process(records[first : first + BLOCK])
+    return time.process_time() - start
+
+
+def topics(turns: int = 7) -> dict[str, float]:
+    """Return the share of events a second that monitoring takes, of each learner, from topic to topic."""
+    count, names = 60_000, iter(f"m{i}" for i in range(1000))
+    values = live.events(count)
+    with live.broker() as servers, tempfile.TemporaryDirectory() as directory:
+
+        def seconds(settings: Settings) -> float:
+            name = next(names)
+            config = live.settings(
+                servers, name, Path(directory), model={"learner": settings.model.learner},
+                monitor={"enabled": settings.monitor.enabled},
+            )  # fmt: skip
+            service = live.serve(config)
+            try:
+                with closing(live.Predictions(servers, f"{name}-predictions")) as predictions:
+                    live.produce(servers, f"{name}-events", values[:WARM])
+                    predictions.wait(WARM)
+                    service.send_signal(signal.SIGSTOP)  # it would share the processor with who produces
+                    live.produce(servers, f"{name}-events", values)
+                    service.send_signal(signal.SIGCONT)
+                    begin = time.monotonic()
+                    return predictions.wait(WARM + count) - begin
+            finally:
+                service.terminate()
+                service.wait(60)
+
+        return {learner: compared(learner, turns, count, seconds) for learner in LEARNERS}
+
+
+PARTS: dict[str, Callable[[], Any]] = {"quiet": quiet, "cost": cost, "topics": topics}
 
 
 def main() -> None:

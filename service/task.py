@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import structlog
 
 from nnstream.conformal import Region
@@ -131,7 +132,8 @@ class Task:
 
     def _observe(self, joined: Joined, outcome: Outcome) -> list[Drift]:
         """Show the monitor each event when it is predicted, and each label with the prediction that was published."""
-        predicted, losses, chances = outcome.predictions(), outcome.losses.tolist(), outcome.chances(joined.labels)
+        predicted, losses = outcome.predictions(), outcome.losses.tolist()
+        chances = outcome.chances(joined.labels) if self.monitor.spec.enabled else np.empty((len(losses), 2))
         if _plain(joined, outcome):
             events = answers = list(range(len(joined.records)))
             delays = [math.nan] * len(answers)
