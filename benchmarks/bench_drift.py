@@ -1,17 +1,15 @@
-"""What watching for drift finds and costs, and what each answer to a drift buys.
+"""How soon a drift is seen, and what each answer to it buys.
 
-    python benchmarks/bench_drift.py [--json FILE] [--part responses|detectors|cost]
+    python benchmarks/bench_drift.py [--json FILE] [--part responses|detectors]
 
 `responses`: the mean loss in the 2,000 events after an abrupt drift, against that of the same model without any
 response; and before it, where nothing drifts. `detectors`: events from the drift to the alarm, at one false alarm in
-a million events. `cost`: events a second through a partition's stages (no Kafka), with monitoring on and off, turn by
-turn.
+a million events. What watching costs: bench_monitor.py.
 """
 
 import argparse
 import json
 import math
-import time
 from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from pathlib import Path
@@ -131,57 +129,7 @@ def detectors() -> list[dict[str, Any]]:
     return table
 
 
-def cost(count: int = 30_000, turns: int = 7) -> dict[str, float]:
-    """Return the ratio of events a second with monitoring (all defaults) and without, through a whole partition."""
-    from service.records import Partition
-    from service.settings import settings_from
-    from service.testing import MemoryLog
-
-    rng = np.random.default_rng(0)
-    partition, log = Partition("events", 0), MemoryLog([Partition("events", 0)])
-    for i in range(count):
-        features = {f"x{j}": round(float(x), 4) for j, x in enumerate(rng.normal(size=8))}
-        event = {"id": f"e-{i}", "ts": 1_700_000_000_000 + i, "features": features, "label": int(features["x0"] > 0)}
-        log.append(partition, json.dumps(event).encode(), timestamp_ms=1_700_000_000_000 + i)
-    records = log.read(partition, 0, count)
-    table = {}
-    for learner in ("ensemble", "network"):
-        made = {
-            on: settings_from({"monitor": {"enabled": on}, "model": {"learner": learner}}) for on in (True, False)
-        }
-        seconds: dict[bool, list[float]] = {True: [], False: []}
-        for turn in range(turns + 1):
-            for on in (True, False) if turn % 2 else (False, True):
-                spent = _seconds(made[on], partition, records)
-                if turn:  # the first turn warms up
-                    seconds[on].append(spent)
-        medians = {on: float(np.median(each)) for on, each in seconds.items()}
-        table[learner] = medians[False] / medians[True]
-        print(f"{learner:9} {count / medians[False]:8,.0f} events/s without monitoring, {count / medians[True]:8,.0f}"
-              f" with it: {1 - table[learner]:.1%} less")  # fmt: skip
-    return table
-
-
-def _seconds(settings: Any, partition: Any, records: Any) -> float:
-    from service.formats.json_object import JsonFormat
-    from service.recovery import Checkpoints
-    from service.task import Task
-    from service.telemetry import Telemetry
-    from service.testing import InlineExecutor, MemoryPublisher, MemoryStore
-    from service.wiring import model_spec
-
-    metrics = Telemetry("default").partition(partition)
-    checkpoints = Checkpoints(partition, settings.checkpoint, MemoryStore(), InlineExecutor(), metrics)
-    task = Task(partition, settings, model_spec(settings.model), form=JsonFormat(), publisher=MemoryPublisher(),
-                checkpoints=checkpoints, metrics=metrics)  # fmt: skip
-    task.begin(0)
-    start = time.perf_counter()
-    for i in range(0, len(records), BLOCK):
-        task.process(records[i : i + BLOCK])
-    return time.perf_counter() - start
-
-
-PARTS: dict[str, Callable[[], Any]] = {"responses": responses, "detectors": detectors, "cost": cost}
+PARTS: dict[str, Callable[[], Any]] = {"responses": responses, "detectors": detectors}
 
 
 def main() -> None:

@@ -84,11 +84,19 @@ class Outcome:
         for segment in self.segments:
             if not segment.classes:
                 continue
-            columns = {_key(label): k for k, label in enumerate(segment.classes)}
-            place = np.array([columns.get(_key(labels[i]), -1) for i in segment.rows])
+            place = _places(segment.classes, [labels[i] for i in segment.rows])
             met = segment.outputs[np.arange(len(place)), np.maximum(place, 0)]
             out[segment.rows] = np.stack([np.where(place < 0, 0.0, met), segment.outputs.max(axis=1)], axis=1)
         return out
+
+
+def _places(classes: Sequence[Label], labels: Sequence[Label | None]) -> npt.NDArray[np.int64]:
+    """Return the index of each label among the classes, -1 for one that is none of them."""
+    columns: dict[Any, int] = {_key(label): k for k, label in enumerate(classes)}
+    if len(set(map(type, labels)) | set(map(type, classes))) == 1:  # then no two of them are equal and yet differ
+        columns = {label: columns[_key(label)] for label in classes}
+        return np.array([columns.get(label, -1) for label in labels], np.int64)
+    return np.array([columns.get(_key(label), -1) for label in labels], np.int64)
 
 
 def _key(label: Label | None) -> tuple[bool, Label | None]:

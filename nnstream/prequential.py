@@ -9,13 +9,13 @@ right, 0: no better, below: worse):
     κ_M        = (p - p_majority) / (1 - p_majority)        (Bifet et al. 2015)
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from nnstream.kernels import tallies
 from nnstream.labels import Label
 from nnstream.model import Task
 
@@ -80,10 +80,10 @@ class Prequential:
     def __init__(self, task: Task, window: int = 1000) -> None:
         self.task = task
         self._window = Window(4, window)
-        self._counts: Counter[Label] = Counter()
-        self._most: Label | None = None
-        self._last: Label | None = None
-        self._total = 0.0
+        self._classes: dict[Label, int] = {}  # their indices, in the order in which they first came
+        self._counts = np.zeros(0, np.int64)
+        self._codes = np.full(2, tallies.NOBODY)
+        self._sums = np.zeros(3)
 
     @property
     def count(self) -> int:
@@ -106,40 +106,32 @@ class Prequential:
             float64 (labelled events, 4): score, no change, majority or mean, loss. A score is 1 / 0 for right /
             wrong, or the absolute error; a loss that is not known counts as 0.
         """
-        score = self._score_class if self.task == "classification" else self._score_number
-        rows = [
-            (*score(label, prediction), loss if loss == loss else 0.0)  # noqa: PLR0124  # NaN is not itself
-            for label, prediction, loss in zip(labels, predictions, losses, strict=True)
-            if label is not None
-        ]
-        added = np.array(rows, np.float64).reshape(-1, 4)
-        self._window.add(added)
-        return added
+        if None in labels:
+            kept = [
+                (label, said, loss)
+                for label, said, loss in zip(labels, predictions, losses, strict=True)
+                if label is not None
+            ]
+            labels, predictions, losses = zip(*kept, strict=True) if kept else ((), (), ())
+        rows = np.zeros((len(labels), 4))
+        rows[:, 3] = np.fromiter(losses, np.float64, len(labels))
+        rows[np.isnan(rows[:, 3]), 3] = 0.0
+        if self.task == "classification":
+            self._score_classes(labels, predictions, rows)
+        else:
+            guesses = np.array([0.0 if said is None else said for said in predictions], np.float64)
+            tallies.score_numbers(np.array(labels, np.float64), guesses, self._sums, rows)
+        self._window.add(rows)
+        return rows
 
-    def _score_class(self, label: Label, prediction: Label | None) -> tuple[float, float, float]:
-        majority = self._majority()
-        row = (float(prediction == label), float(self._last == label), float(majority == label))
-        self._counts[label] += 1
-        self._last = label
-        if self._counts[label] >= self._counts[majority]:
-            self._most = None if self._counts[label] == self._counts[majority] else label
-        return row
-
-    def _majority(self) -> Label | None:
-        """Return the most frequent label so far; of several the one that came first."""
-        if self._most is None:  # unknown after a tie
-            self._most = max(self._counts, key=self._counts.__getitem__, default=None)
-        return self._most
-
-    def _score_number(self, label: Label, prediction: Label | None) -> tuple[float, float, float]:
-        number = float(label)
-        guess = 0.0 if prediction is None else float(prediction)
-        last = 0.0 if self._last is None else self._last
-        mean = self._total / self._counts[None] if self._counts else 0.0
-        self._total += number
-        self._counts[None] += 1
-        self._last = number
-        return abs(guess - number), abs(last - number), abs(mean - number)
+    def _score_classes(self, labels: Sequence[Any], predictions: Sequence[Any], rows: Array) -> None:
+        for label in dict.fromkeys(labels):
+            self._classes.setdefault(label, len(self._classes))
+        fresh = len(self._classes) - len(self._counts)
+        self._counts = np.concatenate([self._counts, np.zeros(fresh, np.int64)]) if fresh else self._counts
+        true = np.array(list(map(self._classes.__getitem__, labels)), np.int64)
+        said = np.array([self._classes.get(each, tallies.NOBODY) for each in predictions], np.int64)
+        tallies.score_classes(true, said, self._counts, self._codes, rows)
 
     def summary(self, *, rolling: bool = False) -> dict[str, Any]:
         """Return `n`, the score by its name, `loss`, and `baselines`; over everything or over the window.
@@ -155,7 +147,12 @@ class Prequential:
 
     def describe(self) -> dict[str, Any]:
         """Return what `state` does not hold, as JSON-ready data."""
-        return {"last": self._last, "total": self._total, "counts": list(self._counts.items())}
+        return {
+            "classes": list(self._classes),
+            "counts": self._counts.tolist(),
+            "codes": self._codes.tolist(),
+            "sums": self._sums.tolist(),
+        }
 
     def state(self) -> dict[str, Array]:
         """Return the arrays of the window; not copies."""
@@ -163,8 +160,9 @@ class Prequential:
 
     def restore(self, description: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
         """Take over what `describe` and `state` gave."""
-        self._last, self._total = description["last"], description["total"]
-        self._counts, self._most = Counter(dict(description["counts"])), None
+        self._classes = {label: i for i, label in enumerate(description["classes"])}
+        self._counts = np.array(description["counts"], np.int64)
+        self._codes, self._sums = np.array(description["codes"], np.int64), np.array(description["sums"], np.float64)
         self._window.restore(arrays)
 
 

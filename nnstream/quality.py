@@ -10,18 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nnstream.kernels import tallies
 from nnstream.labels import Label
 from nnstream.model import Task
 
 Array = npt.NDArray[Any]
 Vector = npt.NDArray[np.float64]
 BUCKETS = 20
-_CLASSES = 32  # later ones count as one
-_BINS, _STEPS = 15, 100
 _LEAST_CHANCE = 1e-4  # one surprise must not look like a new world
-# where a bucket's sums lie: events, right, log loss, and then tables
-_N, _RIGHT, _LOG_LOSS, _TABLES = 0, 1, 2, 3
-_ERROR, _SQUARE, _LABEL, _LABEL_SQUARE = 1, 2, 3, 4
 
 
 class Buckets:
@@ -35,22 +31,10 @@ class Buckets:
         self._sums = np.zeros((BUCKETS, sums))
         self._stretch = np.full(BUCKETS, -1, np.int64)  # which one each bucket holds
 
-    def add(self, stretches: npt.NDArray[np.int64], places: npt.NDArray[np.int64], values: Vector) -> None:
-        """Add rows in order; a row too old for the window is left out.
-
-        Args:
-            stretches: int64 (n,), at least 0, of each row.
-            places: int64 (n, k), where its values belong.
-            values: float64 (n, k).
-        """
-        for stretch in np.unique(stretches).tolist():
-            bucket = stretch % BUCKETS
-            if self._stretch[bucket] > stretch:
-                continue
-            if self._stretch[bucket] < stretch:
-                self._stretch[bucket], self._sums[bucket] = stretch, 0.0
-            rows = stretches == stretch
-            np.add.at(self._sums[bucket], places[rows], values[rows])  # one by one: for any cut the same bits
+    @property
+    def arrays(self) -> tuple[npt.NDArray[np.int64], Vector]:
+        """Return the stretch of each bucket, int64 (buckets,), and its sums, float64 (buckets, sums); not copies."""
+        return self._stretch, self._sums
 
     def total(self) -> Vector:
         """Return the sums over the window, float64 (sums,)."""
@@ -77,12 +61,12 @@ class Quality:
 
     def __init__(self, task: Task, window: int, seconds: float) -> None:
         self._is_class = task == "classification"
-        sums = _TABLES + 3 * _CLASSES + 3 * _BINS + 2 * _STEPS if self._is_class else 5
+        sums = tallies.CLASS_SUMS if self._is_class else tallies.NUMBER_SUMS
         self._windows = {"events": Buckets(sums), "time": Buckets(sums)}
         self._events_each, self._ms_each = max(1, window // BUCKETS), max(1, int(seconds * 1000 / BUCKETS))
         self._count = 0
         self._classes: list[Label] = []
-        self._index: dict[tuple[type, Label], int] = {}
+        self._index: dict[type, dict[Label, int]] = {}
 
     def update(
         self, labels: Sequence[Any], predictions: Sequence[Any], chances: Array, timestamps_ms: Sequence[int]
@@ -95,68 +79,56 @@ class Quality:
             chances: float64 (n, 2), a classification's probability of the true class and of the predicted one.
             timestamps_ms: when the label became known.
         """
-        kept = [i for i, said in enumerate(predictions) if said is not None]
-        if not kept:
-            return
-        labels, predictions = [labels[i] for i in kept], [predictions[i] for i in kept]
-        events = (self._count + np.arange(len(kept))) // self._events_each
-        self._count += len(kept)
-        times = np.maximum(0, np.array([timestamps_ms[i] for i in kept], np.int64)) // self._ms_each
-        places, values = (
-            self._classified(labels, predictions, chances[kept]) if self._is_class else _measured(labels, predictions)
-        )
-        self._windows["events"].add(events.astype(np.int64), places, values)
-        self._windows["time"].add(times, places, values)
-
-    def _classified(
-        self, labels: Sequence[Label], predictions: Sequence[Label], chances: Vector
-    ) -> tuple[npt.NDArray[np.int64], Vector]:
+        if None in predictions:
+            kept = [i for i, said in enumerate(predictions) if said is not None]
+            labels, predictions = [labels[i] for i in kept], [predictions[i] for i in kept]
+            chances, timestamps_ms = chances[kept], [timestamps_ms[i] for i in kept]
+        events = (self._count + np.arange(len(labels), dtype=np.int64)) // self._events_each
+        times = np.maximum(0, np.array(timestamps_ms, np.int64)) // self._ms_each
+        self._count += len(labels)
         true, said = self._places(labels), self._places(predictions)
-        n, right = len(true), (true == said).astype(np.float64)
-        by_class, bins, steps = _TABLES, _TABLES + 3 * _CLASSES, _TABLES + 3 * _CLASSES + 3 * _BINS
-        sure = np.clip(chances[:, 1], 0, 1)
-        bin_of = bins + 3 * np.minimum((sure * _BINS).astype(np.int64), _BINS - 1)
-        first = np.where(true == 0, 1 - chances[:, 0], chances[:, 0])  # probability of the class met second
-        step_of = steps + 2 * np.minimum((np.clip(first, 0, 1) * _STEPS).astype(np.int64), _STEPS - 1) + (true == 1)
-        places = np.stack(
-            [np.full(n, _N), np.full(n, _RIGHT), np.full(n, _LOG_LOSS), by_class + 3 * true, by_class + 3 * said + 1,
-             by_class + 3 * true + 2, bin_of, bin_of + 1, bin_of + 2, step_of], axis=1,
-        )  # fmt: skip
-        ones = np.ones(n)
-        surprise = -np.log(np.maximum(chances[:, 0], _LEAST_CHANCE))
-        return places, np.stack([ones, right, surprise, ones, ones, right, ones, sure, right, ones], axis=1)
+        for name, stretches in (("events", events), ("time", times)):
+            buckets = self._windows[name].arrays
+            if self._is_class:
+                surprises = -np.log(np.maximum(chances[:, 0], _LEAST_CHANCE))
+                tallies.tally_classes(stretches, true, said, np.ascontiguousarray(chances), surprises, *buckets)
+            else:
+                tallies.tally_numbers(stretches, true, said, *buckets)
 
-    def _places(self, labels: Sequence[Label]) -> npt.NDArray[np.int64]:
-        try:
-            return np.array([self._index[type(label), label] for label in labels], np.int64)
-        except KeyError:
-            return np.array([self._place(label) for label in labels], np.int64)
+    def _places(self, labels: Sequence[Label]) -> Array:
+        """Return the index of each class, or the numbers themselves."""
+        if not self._is_class:
+            return np.array(labels, np.float64)
+        kinds = set(map(type, labels))
+        if len(kinds) == 1:
+            index = self._index.get(kinds.pop(), {})
+            found = list(map(index.get, labels))
+            if None not in found:
+                return np.array(found, np.int64)
+        return np.array([self._place(label) for label in labels], np.int64)
 
     def _place(self, label: Label) -> int:
-        key = (type(label), label)
-        if key not in self._index:
-            self._index[key] = min(len(self._classes), _CLASSES - 1)
+        index = self._index.setdefault(type(label), {})
+        if label not in index:
+            index[label] = min(len(self._classes), tallies.CLASSES - 1)
             self._classes.append(label)
-        return self._index[key]
+        return index[label]
 
     def scores(self, window: str) -> dict[str, float]:
         """Return the scores over the window `events` or `time`, by name; empty before the first prediction."""
         total = self._windows[window].total()
-        if not total[_N]:
+        if not total[tallies.N]:
             return {}
         return self._class_scores(total) if self._is_class else _number_scores(total)
 
     def _class_scores(self, total: Vector) -> dict[str, float]:
-        n = total[_N]
-        by_class, rest = np.split(total[_TABLES:], [3 * _CLASSES])
-        bins, steps = (
-            part.reshape(-1, width) for part, width in zip(np.split(rest, [3 * _BINS]), (3, 2), strict=True)
-        )
-        actual, predicted, hits = by_class.reshape(-1, 3).T
+        n = total[tallies.N]
+        actual, predicted, hits = total[tallies.BY_CLASS : tallies.BY_BIN].reshape(-1, 3).T
+        bins, steps = total[tallies.BY_BIN : tallies.BY_STEP].reshape(-1, 3), total[tallies.BY_STEP :].reshape(-1, 2)
         seen = actual + predicted > 0
         found = {
-            "accuracy": total[_RIGHT] / n,
-            "log_loss": total[_LOG_LOSS] / n,
+            "accuracy": total[tallies.RIGHT] / n,
+            "log_loss": total[tallies.LOG_LOSS] / n,
             "f1": float((2 * hits[seen] / (actual + predicted)[seen]).mean()),
             "calibration_error": float(np.abs(bins[:, 1] - bins[:, 2]).sum() / n),
         }
@@ -184,18 +156,11 @@ class Quality:
             each.restore({key: arrays[f"{name}.{key}"] for key in each.state()})
 
 
-def _measured(labels: Sequence[Any], predictions: Sequence[Any]) -> tuple[npt.NDArray[np.int64], Vector]:
-    true, said = np.array(labels, np.float64), np.array(predictions, np.float64)
-    away = said - true
-    values = np.stack([np.ones(len(true)), np.abs(away), away * away, true, true * true], axis=1)
-    return np.broadcast_to(np.arange(5), values.shape), values
-
-
 def _number_scores(total: Vector) -> dict[str, float]:
-    n, mean = total[_N], total[_LABEL] / total[_N]
-    variance = total[_LABEL_SQUARE] / n - mean * mean
-    square = total[_SQUARE] / n
-    found = {"mae": float(total[_ERROR] / n), "rmse": float(np.sqrt(square))}
+    n, mean = total[tallies.N], total[tallies.LABEL] / total[tallies.N]
+    variance = total[tallies.LABEL_SQUARE] / n - mean * mean
+    square = total[tallies.SQUARE] / n
+    found = {"mae": float(total[tallies.ERROR] / n), "rmse": float(np.sqrt(square))}
     if variance > 1e-12 * max(1e-300, mean * mean):  # what rounding leaves of a constant
         found["r2"] = float(1 - square / variance)
     return found

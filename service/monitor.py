@@ -134,14 +134,13 @@ class Monitor:
         """Take in a batch; return the changes that were noticed, in log order."""
         if not self.spec.enabled:
             return []
-        scored = self.score.update(seen.labels, seen.published, seen.losses)
+        scored = self.score.update(seen.labels, seen.published, seen.losses)[:, 0]
+        errors = 1 - scored if self.spec.task == "classification" else scored
         self.quality.update(seen.labels, seen.published, seen.chances, seen.timestamps)
         found = [
             *_placed(self._signals.events(seen.features, seen.predictions), seen.event_rows),
             *_placed(
-                self._signals.answers(
-                    np.array(seen.losses, np.float64), scored[:, 0], np.array(seen.delays, np.float64)
-                ),
+                self._signals.answers(np.array(seen.losses, np.float64), errors, np.array(seen.delays, np.float64)),
                 seen.answer_rows,
             ),
         ]

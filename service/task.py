@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import structlog
 
 from nnstream.conformal import Region
@@ -135,7 +136,30 @@ class Task:
 
     def _observe(self, joined: Joined, outcome: Outcome) -> list[Drift]:
         """Show the monitor each event when it is predicted, and each label with the prediction that was published."""
-        predicted, losses, chances = outcome.predictions(), outcome.losses.tolist(), outcome.chances(joined.labels)
+        predicted, losses = outcome.predictions(), outcome.losses.tolist()
+        chances = outcome.chances(joined.labels) if self.monitor.spec.enabled else np.empty((len(losses), 2))
+        if _plain(joined, outcome):
+            events = answers = list(range(len(joined.records)))
+            delays = [math.nan] * len(answers)
+        else:
+            events, answers, delays = self._sorted(joined, outcome, predicted, losses, chances)
+        labels, published = [joined.labels[i] for i in answers], [predicted[i] for i in answers]
+        self._watcher.scored(self.partition.number, labels, published)
+        return self.monitor.observe(
+            Observed(
+                len(joined.records), events, [joined.features[i] for i in events], outcome.centres()[events],
+                answers, labels, published, [losses[i] for i in answers], delays, chances[answers],
+                [joined.records[i].timestamp for i in answers],
+            )
+        )  # fmt: skip
+
+    def _sorted(
+        self, joined: Joined, outcome: Outcome, predicted: list[Any], losses: list[float], chances: Any
+    ) -> tuple[list[int], list[int], list[float]]:
+        """Return the rows of events, those of answers, and how late each of these came.
+
+        What a late label is an answer to is filled in: the prediction that was published, its loss and chances.
+        """
         events, answers, delays = [], [], []
         for i, (is_event, label, entry) in enumerate(
             zip(joined.is_event, joined.labels, joined.entries, strict=True)
@@ -154,15 +178,7 @@ class Task:
                 delay = (joined.timestamps[i] - entry.ts) / 1000
             answers.append(i)
             delays.append(delay)
-        labels, published = [joined.labels[i] for i in answers], [predicted[i] for i in answers]
-        self._watcher.scored(self.partition.number, labels, published)
-        return self.monitor.observe(
-            Observed(
-                len(joined.records), events, [joined.features[i] for i in events], outcome.centres()[events],
-                answers, labels, published, [losses[i] for i in answers], delays, chances[answers],
-                [joined.records[i].timestamp for i in answers],
-            )
-        )  # fmt: skip
+        return events, answers, delays
 
     def _publish(
         self,
@@ -304,10 +320,16 @@ class Task:
         self.intake.resume(self.offset, self.intake.labels_offset, committed)
 
 
+def _plain(joined: Joined, outcome: Outcome) -> bool:
+    """Return whether each row is an event that came with its label, and was learned."""
+    return not outcome.refused and all(joined.is_event) and not joined.again and None not in joined.labels
+
+
 def _monitor_spec(settings: Settings) -> MonitorSpec:
     wanted = settings.monitor
     detector = DetectorSpec(wanted.detector, wanted.false_alarm_every, wanted.detector_parameters)
-    signals = SignalSpec(detector, wanted.signals, wanted.max_features)
+    classes = settings.model.task == "classification"
+    signals = SignalSpec(detector, wanted.signals, wanted.max_features, classes)
     return MonitorSpec(
         settings.model.task, wanted.window, wanted.window_seconds, signals, wanted.cool_down_events, wanted.enabled
     )

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from enum import StrEnum
 from typing import get_args
 
+from prometheus_client import Gauge
+
 from nnstream.conformal import Conformal
 from nnstream.drift.signals import SIGNALS
 from nnstream.model import Model
@@ -36,6 +38,7 @@ class PartitionMetrics:
     def __init__(self, all_metrics: Metrics, partition: Partition) -> None:
         self._all = all_metrics
         self._labels = (all_metrics.model, str(partition.number))
+        self._gauges: dict[tuple[str, ...], Gauge] = {}  # to find one by its labels takes longer than to set it
         self._begin_at_zero()
 
     def _begin_at_zero(self) -> None:
@@ -87,30 +90,34 @@ class PartitionMetrics:
                 m.label_delay.labels(*labels).observe(max(0.0, (joined.timestamps[i] - entry.ts) / 1000))
 
     def _quality(self, outcome: Outcome, monitor: Monitor) -> None:
-        m, labels = self._all, self._labels
         summary = monitor.score.summary(rolling=True)
         name = monitor.score.names[0]
-        m.loss.labels(*labels).set(summary["loss"])
+        self._set("loss", summary["loss"])
         for kappa in ("kappa_temporal", "kappa_m"):
             if kappa in summary:
-                m.score.labels(*labels, kappa, "model").set(summary[kappa])
-        m.score.labels(*labels, name, "model").set(summary[name])
+                self._set("score", summary[kappa], kappa, "model")
+        self._set("score", summary[name], name, "model")
         for baseline, value in summary["baselines"].items():
-            m.score.labels(*labels, name, baseline).set(value)
-        m.learned.labels(*labels).inc(outcome.learned)
+            self._set("score", value, name, baseline)
+        self._all.learned.labels(*self._labels).inc(outcome.learned)
         if monitor.moved:
             self._moved(monitor)
 
+    def _set(self, name: str, value: float, *labels: str) -> None:
+        key = (name, *labels)
+        if key not in self._gauges:
+            self._gauges[key] = getattr(self._all, name).labels(*self._labels, *labels)
+        self._gauges[key].set(value)
+
     def _moved(self, monitor: Monitor) -> None:
         """Note what changes with each block of events only."""
-        m, labels = self._all, self._labels
         for metric, value in monitor.quality.scores("events").items():
             if metric != monitor.score.names[0]:
-                m.score.labels(*labels, metric, "model").set(value)
+                self._set("score", value, metric, "model")
         for metric, value in monitor.quality.scores("time").items():
-            m.recent.labels(*labels, metric).set(value)
+            self._set("recent", value, metric)
         for signal, feature, shift in monitor.shifts():
-            m.shift.labels(*labels, signal, feature).set(shift)
+            self._set("shift", shift, signal, feature)
 
     def beside(self, conformal: Conformal | None, contributions: Mapping[str, float]) -> None:
         """Note how sure the predictions are, and what they owe to each feature."""
