@@ -23,6 +23,8 @@ _COCOB_ALPHA = np.float32(100.0)
 def update(
     code: int,
     layers: Table,
+    start: int,
+    stop: int,
     params: Vector,
     grad: Vector,
     slots: Vector,
@@ -34,32 +36,35 @@ def update(
     l2: Scalar,
     powers: Doubles,
 ) -> None:
-    """Move `params` against `grad`. `powers` (float64) holds beta1^t and beta2^t of the steps so far."""
+    """Move `params[start:stop]`, which are those of `layers`, against `grad`.
+
+    `powers` (float64) holds beta1^t and beta2^t, this step counted: see `count_step`.
+    """
     n = params.shape[0]
     if code == SGD:
-        for p in range(n):
+        for p in range(start, stop):
             params[p] -= rate * grad[p]
     elif code == MOMENTUM:
-        for p in range(n):
+        for p in range(start, stop):
             v = _flush(beta1 * slots[p] + grad[p])
             slots[p] = v
             params[p] -= rate * v
     elif code == NESTEROV:
-        for p in range(n):
+        for p in range(start, stop):
             v = _flush(beta1 * slots[p] + grad[p])
             slots[p] = v
             params[p] -= rate * (grad[p] + beta1 * v)
     elif code == ADAGRAD:
-        for p in range(n):
+        for p in range(start, stop):
             slots[p] += grad[p] * grad[p]
             params[p] -= rate * grad[p] / (np.sqrt(slots[p]) + epsilon)
     elif code == RMSPROP:
-        for p in range(n):
+        for p in range(start, stop):
             v = _flush(beta2 * slots[p] + (ONE - beta2) * grad[p] * grad[p])
             slots[p] = v
             params[p] -= rate * grad[p] / (np.sqrt(v) + epsilon)
     elif ADAM <= code <= AMSGRAD:
-        _adam_family(code, params, grad, slots, rate, beta1, beta2, epsilon, powers)
+        _adam_family(code, start, stop, params, grad, slots, rate, beta1, beta2, epsilon, powers)
     elif code == FTRL:
         for k in range(layers.shape[0]):
             w, b = layers[k, at.WEIGHTS], layers[k, at.BIASES]
@@ -67,7 +72,15 @@ def update(
             _ftrl(params[w:b], grad[w:b], slots[w:b], slots[n + w : n + b], rate, beta1, l1, l2)
             _ftrl(params[b:end], grad[b:end], slots[b:end], slots[n + b : n + end], rate, beta1, ZERO, ZERO)
     elif code == COCOB:
-        _cocob(params, grad, slots)
+        _cocob(start, stop, params, grad, slots)
+
+
+@jit
+def count_step(code: int, powers: Doubles, beta1: Scalar, beta2: Scalar) -> None:
+    """Count one step of an optimiser that corrects its averages' bias, however many slices `update` takes it in."""
+    if ADAM <= code <= AMSGRAD:
+        powers[0] *= beta1
+        powers[1] *= beta2
 
 
 @jit
@@ -78,6 +91,8 @@ def _flush(v: Scalar) -> Scalar:
 @jit
 def _adam_family(
     code: int,
+    start: int,
+    stop: int,
     params: Vector,
     grad: Vector,
     slots: Vector,
@@ -88,26 +103,24 @@ def _adam_family(
     powers: Doubles,
 ) -> None:
     n = params.shape[0]
-    powers[0] *= beta1
-    powers[1] *= beta2
     scale1 = np.float32(1.0 / (1.0 - powers[0]))
     scale2 = np.float32(1.0 / (1.0 - powers[1]))
     m, v = slots[:n], slots[n : 2 * n]
     if code == ADAM:
-        for p in range(n):
+        for p in range(start, stop):
             m[p] = _flush(beta1 * m[p] + (ONE - beta1) * grad[p])
             v[p] = _flush(beta2 * v[p] + (ONE - beta2) * grad[p] * grad[p])
             params[p] -= rate * (m[p] * scale1) / (np.sqrt(v[p] * scale2) + epsilon)
     elif code == NADAM:
         scale1_next = np.float32(1.0 / (1.0 - powers[0] * beta1))
-        for p in range(n):
+        for p in range(start, stop):
             m[p] = _flush(beta1 * m[p] + (ONE - beta1) * grad[p])
             v[p] = _flush(beta2 * v[p] + (ONE - beta2) * grad[p] * grad[p])
             ahead = beta1 * m[p] * scale1_next + (ONE - beta1) * grad[p] * scale1
             params[p] -= rate * ahead / (np.sqrt(v[p] * scale2) + epsilon)
     else:
         top = slots[2 * n : 3 * n]
-        for p in range(n):
+        for p in range(start, stop):
             m[p] = _flush(beta1 * m[p] + (ONE - beta1) * grad[p])
             v[p] = _flush(beta2 * v[p] + (ONE - beta2) * grad[p] * grad[p])
             top[p] = max(top[p], v[p])
@@ -130,16 +143,16 @@ def _ftrl(
 
 
 @jit
-def _cocob(params: Vector, grad: Vector, slots: Vector) -> None:
+def _cocob(start: int, stop: int, params: Vector, grad: Vector, slots: Vector) -> None:
     n = params.shape[0]
-    start, scale, total = slots[:n], slots[n : 2 * n], slots[2 * n : 3 * n]
+    origin, scale, total = slots[:n], slots[n : 2 * n], slots[2 * n : 3 * n]
     reward, theta = slots[3 * n : 4 * n], slots[4 * n : 5 * n]
-    for p in range(n):
+    for p in range(start, stop):
         g = -grad[p]
         scale[p] = max(scale[p], abs(g))
         total[p] += abs(g)
-        reward[p] = max(reward[p] + (params[p] - start[p]) * g, ZERO)
+        reward[p] = max(reward[p] + (params[p] - origin[p]) * g, ZERO)
         theta[p] += g
         floor = max(total[p] + scale[p], _COCOB_ALPHA * scale[p])
         if scale[p] > ZERO:
-            params[p] = start[p] + theta[p] / floor * ((scale[p] + reward[p]) / scale[p])
+            params[p] = origin[p] + theta[p] / floor * ((scale[p] + reward[p]) / scale[p])
