@@ -40,39 +40,44 @@ def update(
 
     `powers` (float64) holds beta1^t and beta2^t, this step counted: see `count_step`.
     """
+    size = params.shape[0]
+    if code == FTRL:
+        for k in range(layers.shape[0]):
+            w, b = layers[k, at.WEIGHTS], layers[k, at.BIASES]
+            end = b + layers[k, at.FAN_OUT]
+            _ftrl(params[w:b], grad[w:b], slots[w:b], slots[size + w : size + b], rate, beta1, l1, l2)
+            _ftrl(params[b:end], grad[b:end], slots[b:end], slots[size + b : size + end], rate, beta1, ZERO, ZERO)
+        return
+    # Slices, walked from 0: from another start numba allows for negative indices, and the loops do not vectorise.
+    params, grad = params[start:stop], grad[start:stop]
+    slots = slots[start:]
     n = params.shape[0]
     if code == SGD:
-        for p in range(start, stop):
+        for p in range(n):
             params[p] -= rate * grad[p]
     elif code == MOMENTUM:
-        for p in range(start, stop):
+        for p in range(n):
             v = _flush(beta1 * slots[p] + grad[p])
             slots[p] = v
             params[p] -= rate * v
     elif code == NESTEROV:
-        for p in range(start, stop):
+        for p in range(n):
             v = _flush(beta1 * slots[p] + grad[p])
             slots[p] = v
             params[p] -= rate * (grad[p] + beta1 * v)
     elif code == ADAGRAD:
-        for p in range(start, stop):
+        for p in range(n):
             slots[p] += grad[p] * grad[p]
             params[p] -= rate * grad[p] / (np.sqrt(slots[p]) + epsilon)
     elif code == RMSPROP:
-        for p in range(start, stop):
+        for p in range(n):
             v = _flush(beta2 * slots[p] + (ONE - beta2) * grad[p] * grad[p])
             slots[p] = v
             params[p] -= rate * grad[p] / (np.sqrt(v) + epsilon)
     elif ADAM <= code <= AMSGRAD:
-        _adam_family(code, start, stop, params, grad, slots, rate, beta1, beta2, epsilon, powers)
-    elif code == FTRL:
-        for k in range(layers.shape[0]):
-            w, b = layers[k, at.WEIGHTS], layers[k, at.BIASES]
-            end = b + layers[k, at.FAN_OUT]
-            _ftrl(params[w:b], grad[w:b], slots[w:b], slots[n + w : n + b], rate, beta1, l1, l2)
-            _ftrl(params[b:end], grad[b:end], slots[b:end], slots[n + b : n + end], rate, beta1, ZERO, ZERO)
+        _adam_family(code, size, params, grad, slots, rate, beta1, beta2, epsilon, powers)
     elif code == COCOB:
-        _cocob(start, stop, params, grad, slots)
+        _cocob(size, params, grad, slots)
 
 
 @jit
@@ -91,8 +96,7 @@ def _flush(v: Scalar) -> Scalar:
 @jit
 def _adam_family(
     code: int,
-    start: int,
-    stop: int,
+    size: int,
     params: Vector,
     grad: Vector,
     slots: Vector,
@@ -105,22 +109,22 @@ def _adam_family(
     n = params.shape[0]
     scale1 = np.float32(1.0 / (1.0 - powers[0]))
     scale2 = np.float32(1.0 / (1.0 - powers[1]))
-    m, v = slots[:n], slots[n : 2 * n]
+    m, v = slots[:n], slots[size : size + n]
     if code == ADAM:
-        for p in range(start, stop):
+        for p in range(n):
             m[p] = _flush(beta1 * m[p] + (ONE - beta1) * grad[p])
             v[p] = _flush(beta2 * v[p] + (ONE - beta2) * grad[p] * grad[p])
             params[p] -= rate * (m[p] * scale1) / (np.sqrt(v[p] * scale2) + epsilon)
     elif code == NADAM:
         scale1_next = np.float32(1.0 / (1.0 - powers[0] * beta1))
-        for p in range(start, stop):
+        for p in range(n):
             m[p] = _flush(beta1 * m[p] + (ONE - beta1) * grad[p])
             v[p] = _flush(beta2 * v[p] + (ONE - beta2) * grad[p] * grad[p])
             ahead = beta1 * m[p] * scale1_next + (ONE - beta1) * grad[p] * scale1
             params[p] -= rate * ahead / (np.sqrt(v[p] * scale2) + epsilon)
     else:
-        top = slots[2 * n : 3 * n]
-        for p in range(start, stop):
+        top = slots[2 * size : 2 * size + n]
+        for p in range(n):
             m[p] = _flush(beta1 * m[p] + (ONE - beta1) * grad[p])
             v[p] = _flush(beta2 * v[p] + (ONE - beta2) * grad[p] * grad[p])
             top[p] = max(top[p], v[p])
@@ -143,11 +147,11 @@ def _ftrl(
 
 
 @jit
-def _cocob(start: int, stop: int, params: Vector, grad: Vector, slots: Vector) -> None:
+def _cocob(size: int, params: Vector, grad: Vector, slots: Vector) -> None:
     n = params.shape[0]
-    origin, scale, total = slots[:n], slots[n : 2 * n], slots[2 * n : 3 * n]
-    reward, theta = slots[3 * n : 4 * n], slots[4 * n : 5 * n]
-    for p in range(start, stop):
+    origin, scale, total = slots[:n], slots[size : size + n], slots[2 * size : 2 * size + n]
+    reward, theta = slots[3 * size : 3 * size + n], slots[4 * size : 4 * size + n]
+    for p in range(n):
         g = -grad[p]
         scale[p] = max(scale[p], abs(g))
         total[p] += abs(g)
