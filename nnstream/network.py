@@ -143,6 +143,14 @@ class Network:
         """Multiply the learning rate by `factor` from now on; see `Bank.set_pace`."""
         self._bank.set_pace(factor)
 
+    def set_layer_rates(self, *factors: float) -> None:
+        """Set the factor on the learning rate of each layer from now on: 0 freezes it, above 0 it learns (again).
+
+        Raises:
+            SpecError: there is not one usable factor a layer; see `NetworkSpec`.
+        """
+        self._bank.set_layer_rates(factors)
+
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays that, with the spec, are everything there is to know; not copies."""
         return self._bank.state()
