@@ -190,10 +190,21 @@ class Bank:
 
     def losses(self, X: Array, Y: Array) -> npt.NDArray[np.float32]:
         """Return the loss of each row, float32 (networks, n), and learn nothing: weights of 0, and no step."""
-        n = len(X)
-        probe = self.with_batch_size(n + 1)
+        return self._probe(len(X)).predict_then_learn(X, Y, np.ones(len(X), np.bool_), np.zeros(len(X), np.float32))[
+            1
+        ]
+
+    def gradient_norm(self, X: Array, Y: Array) -> float:
+        """Return the length of the mean gradient of all networks over the rows, and learn nothing."""
+        probe = self._probe(len(X))
+        probe.predict_then_learn(X, Y, np.ones(len(X), np.bool_))
+        return float(np.linalg.norm(probe.grad)) / len(X)
+
+    def _probe(self, rows: int) -> "Bank":
+        """Return the same networks with a gradient of their own, that is not full after so many rows."""
+        probe = self.with_batch_size(rows + 1)
         probe.grad, probe.clocks = np.zeros_like(self.grad), np.zeros_like(self.clocks)
-        return probe.predict_then_learn(X, Y, np.ones(n, np.bool_), np.zeros(n, np.float32))[1]
+        return probe
 
     def explain(self, X: Array, target: int, steps: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Return what the score of each row owes to each input, of the first network.

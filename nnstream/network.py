@@ -57,6 +57,10 @@ class Network:
             start += fan_out
         return views
 
+    def gradient_norm(self, X: Floats, y: Floats) -> float:
+        """Return the length of the mean gradient over rows, float32 (n, inputs) and (n, targets); nothing changes."""
+        return self._bank.gradient_norm(X, y)
+
     def predict(self, X: npt.ArrayLike) -> Floats:
         """Return float32 (n, outputs): the predictions for the rows of `X` (n, inputs)."""
         outputs: Floats = self._bank.predict(_rows(X))[0]
