@@ -164,6 +164,8 @@ class KafkaSettings(_Section):
 
     bootstrap_servers: str = "localhost:9092"
     """host:port, several with commas."""
+    client: Literal["auto", "kafka-python", "librdkafka"] = "auto"
+    """Of the events and results; `auto`: librdkafka where the extra `nnstream[librdkafka]` is installed."""
     group_id: str = "nnstream"
     """Consumer group; workers of one group share the partitions."""
     instance_id: str | None = None

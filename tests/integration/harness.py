@@ -150,7 +150,7 @@ class Service:
         self.checkpoints = directory / "checkpoints"
         self.data = {
             "topics": self.topics,
-            "kafka": {"bootstrap_servers": kafka.servers, "group_id": self.group},
+            "kafka": {"bootstrap_servers": kafka.servers, "group_id": self.group, "client": "kafka-python"},
             "checkpoint": {"url": str(self.checkpoints)},
             "http": {"port": 0},
         }

@@ -53,8 +53,9 @@ def test_labels_in_the_events_topic(new_service):
     assert_same(list(map(essence, predictions)), wanted)
 
 
-def test_labels_in_a_topic_of_their_own(new_service, kafka):
-    service = new_service({"checkpoint": OFTEN, "kafka": PATIENCE})
+@pytest.mark.parametrize("client", ["kafka-python", "librdkafka"])
+def test_labels_in_a_topic_of_their_own(new_service, kafka, client):
+    service = new_service({"checkpoint": OFTEN, "kafka": PATIENCE | {"client": client}})
     service.set({"topics": {"labels": f"{service.group}-labels"}})
     labels = service.settings.topics.labels
     events = generated(COUNT, seed=6)
