@@ -124,12 +124,13 @@ def test_a_commit_carries_the_position_and_both_clients_read_it_the_same(topic, 
     wanted = Position(0, 17, "me", source.log_range(place).topic_id, '{"offset": 3}')
     source.commit({place: wanted})
     assert source.committed(place) == wanted
-    assert source.owners([place]) == {"me"}
+    assert source.last_committed([place]) == {place: wanted}
     for name in CLIENTS:
         other = settings.model_copy(update={"client": name})
         with closing(client(other).source(other)) as reader:
             assert reader.committed(place) == wanted
-            assert reader.owners([place, Partition(topic, 1)]) == {"me"}
+            assert reader.last_committed([place, Partition(topic, 1)]) == {place: wanted}
+            assert reader.partitions(topic) == source.partitions(topic) == [place, Partition(topic, 1)]
             assert reader.log_range(place) == source.log_range(place)
 
 

@@ -117,8 +117,3 @@ def committable(done: Mapping[Partition, Position]) -> list[TopicPartition]:
         TopicPartition(partition.topic, partition.number, position.offset, positions.encode(position))
         for partition, position in done.items()
     ]
-
-
-def position_of(found: TopicPartition) -> Position | None:
-    """Return a committed offset of the client as a position; None where nothing was committed."""
-    return None if found.offset < 0 else positions.decode(found.offset, found.metadata)

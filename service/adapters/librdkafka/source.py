@@ -10,7 +10,6 @@ from typing import Any
 
 from confluent_kafka import (
     Consumer,
-    ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     TopicCollection,
@@ -18,14 +17,13 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient
 
+from service.adapters.kafka_python.committed import CommittedPositions
 from service.adapters.librdkafka.connection import (
     BOOTSTRAP_SECONDS,
     PATIENCE_SECONDS,
     committable,
     connection,
     named,
-    position_of,
-    translated,
 )  # fmt: skip
 from service.adapters.librdkafka.fetched import fetched, next_records
 from service.adapters.librdkafka.follower import Follower
@@ -47,6 +45,7 @@ class LibrdkafkaSource:
         self._next: dict[Partition, int] = {}
         self._assigning = False
         self._follower: Follower | None = None
+        self._reader = CommittedPositions(settings)
         options: dict[str, Any] = {
             **connection(settings),
             "group.id": settings.group_id,
@@ -110,23 +109,18 @@ class LibrdkafkaSource:
             polled |= self._follower.poll()
         return polled
 
-    def owners(self, partitions: Sequence[Partition]) -> set[str]:  # noqa: D102
-        if not partitions:
-            return set()
-        wanted = [TopicPartition(*partition) for partition in partitions]
-        group = ConsumerGroupTopicPartitions(self._settings.group_id, wanted)
-        with named("asking who had the partitions", self._settings):
-            [future] = self._admin.list_consumer_group_offsets([group], request_timeout=PATIENCE_SECONDS).values()
-            before = [position_of(each) for each in future.result().topic_partitions]
-        return {position.owner for position in before if position is not None and position.owner is not None}
+    def partitions(self, topic: str) -> list[Partition]:  # noqa: D102
+        with named(f"looking up {topic}", self._settings):
+            found = self._consumer.list_topics(topic, timeout=PATIENCE_SECONDS).topics[topic]
+        return [Partition(topic, number) for number in sorted(found.partitions)]
+
+    # confluent-kafka 2.16 reads a commit's metadata beyond their end where no zero byte follows: kafka-python reads them
+
+    def last_committed(self, partitions: Sequence[Partition]) -> Mapping[Partition, Position]:  # noqa: D102
+        return self._reader.last_committed(partitions)
 
     def committed(self, partition: Partition) -> Position | None:  # noqa: D102
-        action = f"reading the committed offset of {partition}"
-        with named(action, self._settings):
-            [found] = self._consumer.committed([TopicPartition(*partition)], timeout=PATIENCE_SECONDS)
-        if found.error is not None:
-            raise translated(found.error, action, self._settings.bootstrap_servers)
-        return position_of(found)
+        return self._reader.committed(partition)
 
     def commit(self, positions: Mapping[Partition, Position]) -> None:  # noqa: D102
         with named("committing offsets", self._settings):
@@ -185,6 +179,7 @@ class LibrdkafkaSource:
     def close(self) -> None:  # noqa: D102
         with named("leaving the group", self._settings):
             self._consumer.close()
+        self._reader.close()
         if self._follower is not None:
             self._follower.close()
 
