@@ -54,8 +54,8 @@ def test_labels_in_the_events_topic(new_service):
 
 
 @pytest.mark.parametrize("client", ["kafka-python", "librdkafka"])
-def test_labels_in_a_topic_of_their_own(new_service, kafka, client):
-    service = new_service({"checkpoint": OFTEN, "kafka": PATIENCE | {"client": client}})
+def test_labels_in_a_topic_of_their_own(new_service, kafka):
+    service = new_service({"checkpoint": OFTEN, "kafka": PATIENCE})
     service.set({"topics": {"labels": f"{service.group}-labels"}})
     labels = service.settings.topics.labels
     events = generated(COUNT, seed=6)

@@ -114,7 +114,7 @@ class LibrdkafkaSource:
             found = self._consumer.list_topics(topic, timeout=PATIENCE_SECONDS).topics[topic]
         return [Partition(topic, number) for number in sorted(found.partitions)]
 
-    # confluent-kafka 2.16 reads a commit's metadata beyond their end where no zero byte follows: kafka-python reads them
+    # kafka-python reads commits: confluent-kafka 2.16 reads their metadata beyond the end where no zero byte follows
 
     def last_committed(self, partitions: Sequence[Partition]) -> Mapping[Partition, Position]:  # noqa: D102
         return self._reader.last_committed(partitions)
