@@ -240,3 +240,16 @@ def test_a_broker_that_is_not_there_is_named(clients, monkeypatch):
     settings = KafkaSettings(bootstrap_servers="127.0.0.1:1", client=clients)
     with pytest.raises(StartOverError, match=r"127\.0\.0\.1:1"):
         client(settings).source(settings)
+
+
+@pytest.mark.parametrize("count", [1, 10_000])
+def test_who_is_fenced_is_told_so_with_whatever_it_had_not_sent(kafka, settings, unique, count):
+    kafka.create(unique("out"))
+    made = client(settings)
+    with closing(made.transactions(settings, unique("zombie"), TIMEOUT_MS)) as zombie:
+        zombie.send([outgoing(unique("out"), b"zombie")])
+        zombie.flush()
+        with closing(made.transactions(settings, unique("zombie"), TIMEOUT_MS)), pytest.raises(StartOverError):
+            for _ in range(2):
+                zombie.send([outgoing(unique("out"), b"zombie")] * count)
+                zombie.flush()

@@ -94,6 +94,11 @@ def named(action: str, settings: KafkaSettings) -> Iterator[None]:
         yield
     except KafkaException as error:
         raise translated(error.args[0], action, settings.bootstrap_servers) from error
+    except SystemError as error:  # confluent-kafka 2.16 loses the exception that says that a producer is at its end
+        raise StartOverError(
+            f"{action}: the client of Kafka at {settings.bootstrap_servers} is at its end: "
+            "another worker has taken over, or the broker has forgotten it"
+        ) from error
 
 
 def translated(error: KafkaError, action: str, servers: str) -> BrokerError:

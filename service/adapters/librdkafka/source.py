@@ -5,7 +5,7 @@ and its fetching begins where the listener said; what is revoked is handed over 
 """
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import (
@@ -44,6 +44,7 @@ class LibrdkafkaSource:
         self._settings = settings
         self._next: dict[Partition, int] = {}
         self._assigning = False
+        self._raised: BaseException | None = None
         self._follower: Follower | None = None
         self._reader = CommittedPositions(settings)
         options: dict[str, Any] = {
@@ -69,8 +70,7 @@ class LibrdkafkaSource:
             self._consumer.list_topics(timeout=BOOTSTRAP_SECONDS)
 
     def subscribe(self, topic: str, listener: Assignment) -> None:  # noqa: D102
-        def assigned(_: Any, added: list[TopicPartition]) -> None:
-            fresh = _sorted(added)
+        def assigned(fresh: list[Partition]) -> None:
             self._next.update(dict.fromkeys(fresh, 0))
             self._assigning = True
             try:
@@ -79,18 +79,37 @@ class LibrdkafkaSource:
                 self._assigning = False
             self._consumer.incremental_assign([TopicPartition(*each, self._next[each]) for each in fresh])
 
-        def revoked(_: Any, removed: list[TopicPartition]) -> None:
-            gone = _sorted(removed)
+        def revoked(gone: list[Partition]) -> None:
             listener.revoked(gone)
             self._forget(gone)
 
-        def lost(_: Any, removed: list[TopicPartition]) -> None:
-            gone = _sorted(removed)
+        def lost(gone: list[Partition]) -> None:
             listener.lost(gone)
             self._forget(gone)
 
         with named(f"joining the group on {topic}", self._settings):
-            self._consumer.subscribe([topic], on_assign=assigned, on_revoke=revoked, on_lost=lost)
+            self._consumer.subscribe(
+                [topic],
+                on_assign=self._called_back(assigned),
+                on_revoke=self._called_back(revoked),
+                on_lost=self._called_back(lost),
+            )
+
+    def _called_back(self, action: Callable[[list[Partition]], None]) -> Callable[[Any, list[TopicPartition]], None]:
+        """Return a callback that keeps what went wrong: the client may lose it on its way out."""
+
+        def call(_: Any, partitions: list[TopicPartition]) -> None:
+            try:
+                action(sorted(Partition(each.topic, each.partition) for each in partitions))
+            except BaseException as error:  # noqa: BLE001  # it is raised once the client has returned
+                self._raised = error
+
+        return call
+
+    def _raise(self) -> None:
+        raised, self._raised = self._raised, None
+        if raised is not None:
+            raise raised
 
     def _forget(self, gone: Sequence[Partition]) -> None:
         for partition in gone:
@@ -101,6 +120,7 @@ class LibrdkafkaSource:
         polled: dict[Partition, Sequence[Record]] = {}
         with named("reading events", self._settings):
             messages = next_records(self._consumer, self._settings.max_batch, timeout_seconds)
+            self._raise()
         for partition, records in fetched(messages, self._settings).items():
             if partition in self._next:  # not handed over within this very call
                 polled[partition] = records
@@ -182,7 +202,5 @@ class LibrdkafkaSource:
         self._reader.close()
         if self._follower is not None:
             self._follower.close()
-
-
-def _sorted(partitions: Sequence[TopicPartition]) -> list[Partition]:
-    return sorted(Partition(tp.topic, tp.partition) for tp in partitions)
+        with named("handing over", self._settings):
+            self._raise()
