@@ -27,7 +27,7 @@ from service.adapters.librdkafka.connection import (
 )  # fmt: skip
 from service.adapters.librdkafka.fetched import fetched, next_records
 from service.adapters.librdkafka.follower import Follower
-from service.errors import CommitPostponedError
+from service.errors import CommitPostponedError, StartOverError
 from service.positions import Position
 from service.records import Partition, Record
 from service.settings import KafkaSettings
@@ -44,6 +44,7 @@ class LibrdkafkaSource:
         self._settings = settings
         self._next: dict[Partition, int] = {}
         self._assigning = False
+        self._membership: Any = None
         self._raised: BaseException | None = None
         self._follower: Follower | None = None
         self._reader = CommittedPositions(settings)
@@ -162,7 +163,12 @@ class LibrdkafkaSource:
 
     @property
     def membership(self) -> Any:  # noqa: D102
-        return self._consumer.consumer_group_metadata()
+        try:
+            self._membership = self._consumer.consumer_group_metadata()
+        except RuntimeError as error:  # while leaving the client may know no longer: what it knew last is as good
+            if self._membership is None:
+                raise StartOverError("committing: this worker is no member of its group any more") from error
+        return self._membership
 
     def log_range(self, partition: Partition) -> LogRange:  # noqa: D102
         with named(f"reading the range of {partition}", self._settings):
