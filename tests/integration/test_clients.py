@@ -249,7 +249,12 @@ def test_who_is_fenced_is_told_so_with_whatever_it_had_not_sent(kafka, settings,
     with closing(made.transactions(settings, unique("zombie"), TIMEOUT_MS)) as zombie:
         zombie.send([outgoing(unique("out"), b"zombie")])
         zombie.flush()
-        with closing(made.transactions(settings, unique("zombie"), TIMEOUT_MS)), pytest.raises(StartOverError):
+
+        def go_on():
+            zombie.send([outgoing(unique("out"), b"zombie")] * count)
+            zombie.flush()
+
+        with closing(made.transactions(settings, unique("zombie"), TIMEOUT_MS)):
             for _ in range(2):
-                zombie.send([outgoing(unique("out"), b"zombie")] * count)
-                zombie.flush()
+                with pytest.raises(StartOverError):
+                    go_on()
