@@ -7,6 +7,7 @@ every score stands beside `no_change` (the last label) and `majority` (the most 
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from operator import eq
 from typing import Any
 
 import numpy as np
@@ -43,8 +44,8 @@ class Window:
             part = rows[start : start + size]
             self._ring[(self.count + np.arange(len(part))) % size] = part
             self._count += len(part)
-        for row in rows:  # one by one: the sum must not depend on where a block was cut
-            self._sums += row
+        # one by one: the sum must not depend on where a block was cut
+        self._sums = np.add.accumulate(np.concatenate([self._sums[None], rows]))[-1].copy()
 
     def mean(self) -> list[float]:
         """Return the mean of each series over everything; NaN before the first row."""
@@ -101,25 +102,38 @@ class Prequential:
             float64 (labelled events, 4): score, no change, majority or mean, loss. A score is 1 / 0 for right /
             wrong, or the absolute error; a loss that is not known counts as 0.
         """
-        score = self._score_class if self.task == "classification" else self._score_number
-        rows = [
-            (*score(label, prediction), loss if loss == loss else 0.0)  # noqa: PLR0124  # NaN is not itself
-            for label, prediction, loss in zip(labels, predictions, losses, strict=True)
-            if label is not None
-        ]
-        added = np.array(rows, np.float64).reshape(-1, 4)
+        known = [i for i, label in enumerate(labels) if label is not None]
+        answers, said = [labels[i] for i in known], [predictions[i] for i in known]
+        added = np.empty((len(known), 4))
+        if self.task == "classification":
+            self._score_classes(answers, said, added)
+        else:
+            for row, label, prediction in zip(added, answers, said, strict=True):
+                row[:3] = self._score_number(label, prediction)
+        lost = np.array(list(losses), np.float64)[known]
+        added[:, 3] = np.where(np.isnan(lost), 0.0, lost)
         self._window.add(added)
         return added
 
-    def _score_class(self, label: Label, prediction: Label | None) -> tuple[float, float, float]:
-        majority = self._majority()
-        row = (float(prediction == label), float(self._last == label), float(majority == label))
-        self._counts[label] += 1
-        self._last = label
-        return row
+    def _score_classes(self, labels: Sequence[Any], predictions: Sequence[Label | None], added: Array) -> None:
+        added[:, 0] = list(map(eq, predictions, labels))
+        added[:, 1] = list(map(eq, [self._last, *labels[:-1]], labels))
+        added[:, 2] = list(map(eq, self._majorities(labels), labels))
+        self._last = labels[-1] if labels else self._last
 
-    def _majority(self) -> Label | None:
-        return max(self._counts, key=self._counts.__getitem__, default=None)
+    def _majorities(self, labels: Sequence[Label]) -> list[Label | None]:
+        """Return the most frequent class before each label; of several the one that came first. Count the labels."""
+        counts = self._counts
+        ages = {label: age for age, label in enumerate(counts)}
+        leader: Label | None = max(counts, key=counts.__getitem__, default=None)
+        most, out = counts[leader] if counts else 0, []
+        for label in labels:
+            out.append(leader)
+            counts[label] = count = counts.get(label, 0) + 1
+            age = ages.setdefault(label, len(ages))
+            if count > most or (count == most and age < ages[leader]):
+                leader, most = label, count
+        return out
 
     def _score_number(self, label: Label, prediction: Label | None) -> tuple[float, float, float]:
         number = float(label)

@@ -17,6 +17,7 @@ from nnstream.drift.blocks import ROWS
 from nnstream.drift.detectors import DetectorSpec, Name
 from nnstream.drift.panel import Panel, under
 from nnstream.errors import SpecError
+from nnstream.kernels.summaries import add_losses
 from nnstream.learners import Learner
 
 Array = npt.NDArray[Any]
@@ -225,5 +226,4 @@ def predictor(learner: Learner) -> Learner:
 
 def _plus(total: float, losses: Array) -> float:
     """Add losses one by one: the sum must not depend on where a block was cut. One that is not known counts as 0."""
-    known = np.nan_to_num(losses.astype(np.float64), nan=0.0, posinf=_LARGEST)
-    return float(np.cumsum(np.concatenate([[total], np.minimum(known, _LARGEST)]))[-1])
+    return float(add_losses(float(total), losses.astype(np.float64), _LARGEST))

@@ -1,7 +1,8 @@
 """Stage 7: predictions, alerts and dead letters out. Encoding is pure; the adapters implement `Publisher`."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
+from itertools import repeat
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -14,6 +15,7 @@ from service.records import Outgoing, Partition, Record, Refused
 
 _NO_FIELDS: Mapping[str, Any] = {}
 _ENVELOPE_BYTES = 5_000  # our header, and what Kafka adds to a record
+_outgoing = partial(tuple.__new__, Outgoing)  # as Outgoing(*fields), without a call of Python for each
 _encoder = msgspec.json.Encoder()
 _encode = _encoder.encode
 
@@ -106,11 +108,15 @@ def predictions(
     for segment in outcome.segments:
         kept = [k for k, i in enumerate(segment.rows) if rows.is_event[i]]
         values = _bodies(rows, segment, kept, outcome, model, source, more)
-        for k, value in zip(kept, values, strict=True):
-            i = segment.rows[k]
-            record = rows.records[i]
-            at = stamp(rows.timestamps[i], record)
-            out[i] = Outgoing(topic, source.number, record.key, value, (), at)
+        index = [segment.rows[k] for k in kept]
+        records = [rows.records[i] for i in index]
+        stamps = [stamp(rows.timestamps[i], record) for i, record in zip(index, records, strict=True)]
+        columns = zip([record.key for record in records], values, repeat(()), stamps, strict=False)
+        made = [_outgoing((topic, source.number, *rest)) for rest in columns]
+        if len(made) == len(out):
+            return list(made)
+        for i, each in zip(index, made, strict=True):
+            out[i] = each
     return out
 
 

@@ -132,6 +132,15 @@ class Task:
     def _observe(self, joined: Joined, outcome: Outcome) -> list[Drift]:
         """Show the monitor each event when it is predicted, and each label with the prediction that was published."""
         predicted, losses = outcome.predictions(), outcome.losses.tolist()
+        if joined.plain and not outcome.refused:
+            everything = range(len(losses))
+            self._watcher.scored(self.partition.number, joined.labels, predicted)
+            return self.monitor.observe(
+                Observed(
+                    len(losses), everything, joined.features, outcome.centres(),
+                    everything, joined.labels, predicted, losses, [math.nan] * len(losses),
+                )
+            )  # fmt: skip
         events, answers, delays = [], [], []
         for i, (is_event, label, entry) in enumerate(
             zip(joined.is_event, joined.labels, joined.entries, strict=True)

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nnstream.kernels.summaries import summarise
+
 Matrix = npt.NDArray[np.float64]
 
 ROWS = 32  # of a block: a drift must show within some hundred events, and a mean must say something
@@ -46,13 +48,8 @@ class Blocks:
             return np.empty((0, rows.shape[1])), np.empty((0, rows.shape[1]))
         self._rows = together[count * ROWS :].copy()
         values = together[: count * ROWS].reshape(count, ROWS, together.shape[1])
-        missing = np.isnan(values)
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            known = ROWS - missing.sum(axis=1)
-            means = _sum(np.where(missing, 0.0, values)) / known
-            spreads = _sum(np.where(missing, 0.0, np.abs(values - means[:, None, :]))) / known
-        few = known < _FEWEST
-        means[few] = spreads[few] = np.nan
+        means, spreads = np.empty((2, count, together.shape[1]))
+        summarise(values, _FEWEST, means, spreads)
         return means, spreads
 
     def state(self) -> dict[str, Matrix]:
@@ -62,8 +59,3 @@ class Blocks:
     def restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         """Take over what `state` gave."""
         self._rows = arrays["rows"].copy()
-
-
-def _sum(values: npt.NDArray[np.float64]) -> Matrix:
-    """Add the rows of each block one by one: NumPy's own sums are re-ordered by the shape of the whole."""
-    return np.asarray(np.add.accumulate(values, axis=1)[:, -1])

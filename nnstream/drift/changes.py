@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from nnstream.drift.detectors import KINDS, DetectorSpec
 from nnstream.drift.plain import from_plain, to_plain
+from nnstream.kernels.summaries import rank
 
 Vector = npt.NDArray[np.float64]
 
@@ -106,9 +107,8 @@ class Changes:
 
     def _score(self, numbers: Vector) -> tuple[npt.NDArray[np.int64], Vector]:
         """Return which series can be ranked now, and their normal scores."""
-        below = (self._ring < numbers).sum(axis=0)
-        equal = (self._ring == numbers).sum(axis=0)
-        count = HISTORY - np.isnan(self._ring).sum(axis=0)
+        below, equal, count = np.empty((3, len(numbers)), np.int64)
+        rank(self._ring, numbers, below, equal, count)
         ranked = np.flatnonzero((count >= WARM_UP) & ~np.isnan(numbers))
         shares = (below[ranked] + 0.5 * equal[ranked] + 0.5) / (count[ranked] + 1)
         return ranked, np.interp(shares, _GRID, _SCORES)

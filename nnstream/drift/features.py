@@ -7,6 +7,7 @@ category's values change, so does the mean of these. Lists of numbers are only l
 import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -52,6 +53,10 @@ class FeatureColumns:
         """
         before = len(self.names)
         new = self._discover(rows)
+        table = None if new else self._table(rows)
+        if table is not None:
+            nothing = np.zeros(len(rows)) if self.names else np.full(len(rows), np.nan)
+            return table, nothing, new
         values = np.full((len(rows), len(self.names)), np.nan)
         missing = np.zeros((len(rows), len(self.names)), np.bool_)
         for j, name in enumerate(self.names):
@@ -63,6 +68,16 @@ class FeatureColumns:
             known[each.row :] += 1
         with np.errstate(invalid="ignore"):
             return values, missing.sum(axis=1) / known, new
+
+    def _table(self, rows: Sequence[Mapping[str, Any]]) -> Vector | None:
+        """Return float64 (n, names) where all rows have a number under each name; None to look at each."""
+        if len(self.names) < 2 or not rows:  # noqa: PLR2004  # of one name, itemgetter makes no tuples
+            return None
+        try:
+            table = np.array(list(map(itemgetter(*self.names), rows)))
+        except (KeyError, ValueError):
+            return None
+        return table.astype(np.float64, copy=False) if table.dtype.kind in "fiub" and table.ndim == 2 else None  # noqa: PLR2004
 
     def _discover(self, rows: Sequence[Mapping[str, Any]]) -> list[NewColumn]:
         if len(self.names) >= self._longest or set().union(*rows) <= self._known:

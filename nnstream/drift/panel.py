@@ -68,14 +68,16 @@ class Panel:
         means, spreads = self._blocks.add(rows)
         if not len(means):
             return []
-        columns = [column for column, _ in self._series]
-        is_mean = np.array([statistic == "mean" for _, statistic in self._series])
-        numbers = np.where(is_mean, means[:, columns], spreads[:, columns])
+        numbers = np.take(np.concatenate([means, spreads], axis=1), self._places(), axis=1)
         return [
             Found(first + block * ROWS, *self._series[change.series], change)
             for block, each in enumerate(numbers)
             for change in self._changes.update(each)
         ]
+
+    def _places(self) -> list[int]:
+        """Return where each series stands when the spreads of all columns follow their means."""
+        return [column + self._columns * (statistic == "spread") for column, statistic in self._series]
 
     def shifts(self) -> list[tuple[int, float]]:
         """Return each column and how far it has moved lately, in standard deviations: its largest statistic."""

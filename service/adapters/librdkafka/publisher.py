@@ -71,7 +71,7 @@ class LibrdkafkaPublisher:
             for topic, partition, key, value, headers, at in records:
                 place = -1 if partition is None else partition
                 # by position, as the client reads them fastest: no callback, under neither of its names
-                args: tuple[Any, ...] = (topic, value, key, place, None, None, at, list(headers))
+                args: tuple[Any, ...] = (topic, value, key, place, None, None, at, list(headers) or None)
                 try:
                     produce(*args)
                 except BufferError:
