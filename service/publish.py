@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
-from itertools import repeat
+from itertools import repeat, starmap
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -134,17 +134,26 @@ def _bodies(
     known = [rows.labels[i] for i in index]
     losses = outcome.losses[index].tolist()
     said = best(segment)
-    bodies = [
-        _Prediction(
-            rows.ids[i], rows.timestamps[i], said[k], shares, _Model(model, version),
-            msgspec.UNSET if label is None else label,
-            msgspec.UNSET if label is None or loss != loss else loss,  # noqa: PLR0124  # NaN is not itself
-            _Source(source.topic, source.number, rows.records[i].offset), **more.get(i, _NO_FIELDS),
+    bodies = list(
+        map(
+            _Prediction,
+            [rows.ids[i] for i in index],
+            [rows.timestamps[i] for i in index],
+            [said[k] for k in kept],
+            _probabilities(segment, kept),
+            map(_Model, repeat(model), outcome.versions[index].tolist()),
+            [msgspec.UNSET if label is None else label for label in known],
+            [
+                msgspec.UNSET if label is None or loss != loss else loss  # noqa: PLR0124  # NaN is not itself
+                for label, loss in zip(known, losses, strict=True)
+            ],
+            map(_Source, repeat(source.topic), repeat(source.number), [rows.records[i].offset for i in index]),
         )
-        for k, i, shares, version, label, loss in zip(
-            kept, index, _probabilities(segment, kept), outcome.versions[index].tolist(), known, losses, strict=True
-        )
-    ]  # fmt: skip
+    )
+    if more:
+        for i, body in zip(index, bodies, strict=True):
+            for name, value in more.get(i, _NO_FIELDS).items():
+                setattr(body, name, value)
     return _encoder.encode_lines(bodies).split(b"\n")[:-1]
 
 
@@ -153,7 +162,7 @@ def _probabilities(segment: Segment, kept: Sequence[int]) -> list[Any]:
     if not segment.classes:
         return [msgspec.UNSET] * len(kept)
     kind = _shares(tuple(map(category_text, segment.classes)))
-    return [kind(*shares) for shares in segment.outputs[list(kept)].tolist()]
+    return list(starmap(kind, segment.outputs[list(kept)].tolist()))
 
 
 @lru_cache(maxsize=128)

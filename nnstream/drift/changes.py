@@ -15,9 +15,10 @@ import numpy.typing as npt
 
 from nnstream.drift.detectors import KINDS, DetectorSpec
 from nnstream.drift.plain import from_plain, to_plain
-from nnstream.kernels.summaries import rank
+from nnstream.kernels.summaries import rank, smooth
 
 Vector = npt.NDArray[np.float64]
+Matrix = npt.NDArray[np.float64]
 
 HISTORY = 256  # numbers of a series that a new one is ranked among
 WARM_UP = 16  # below so many a rank says too little
@@ -90,28 +91,45 @@ class Changes:
         self._detectors.append(self.spec.detector(every, up_only=up_only))
         self._age.append(0)
 
-    def update(self, numbers: Vector) -> list[Change]:
-        """Take in a block: float64 (series,), NaN where it says nothing. Return the changes that show with it."""
-        ranked, scores = self._score(numbers)
-        self._ring[self._blocks % HISTORY] = numbers
-        self._blocks += 1
-        found = []
-        for i, score in zip(ranked.tolist(), scores.tolist(), strict=True):
-            self._recent[i] += _RECENT * (score - self._recent[i])
-            if self._alarmed(i, score):
-                change = self._describe(i)
-                if change.after > change.before or not self._up_only[i]:
-                    found.append(change)
-                    self._begin_anew(i)
+    def update(self, numbers: Matrix) -> list[tuple[int, Change]]:
+        """Take in blocks: float64 (blocks, series), NaN where one says nothing.
+
+        Returns:
+            The changes, each with the index of the block with which it shows, in order.
+        """
+        found, start = [], 0
+        while start < len(numbers):
+            before, rest = self._ring.copy(), numbers[start:]
+            shares = np.empty(rest.shape)
+            rank(self._ring, self._blocks, rest, WARM_UP, shares)
+            scores = np.interp(shares, _GRID, _SCORES)
+            stop, alarmed = self._first_alarms(scores.tolist())
+            smooth(self._recent, scores[:stop], _RECENT)
+            if alarmed:  # what follows is ranked anew
+                self._ring = before
+                for block, each in enumerate(rest[:stop], self._blocks):
+                    self._ring[block % HISTORY] = each
+            self._blocks += stop
+            start += stop
+            found += [(start - 1, change) for change in self._confirmed(alarmed)]
         return found
 
-    def _score(self, numbers: Vector) -> tuple[npt.NDArray[np.int64], Vector]:
-        """Return which series can be ranked now, and their normal scores."""
-        below, equal, count = np.empty((3, len(numbers)), np.int64)
-        rank(self._ring, numbers, below, equal, count)
-        ranked = np.flatnonzero((count >= WARM_UP) & ~np.isnan(numbers))
-        shares = (below[ranked] + 0.5 * equal[ranked] + 0.5) / (count[ranked] + 1)
-        return ranked, np.interp(shares, _GRID, _SCORES)
+    def _first_alarms(self, scores: list[list[float]]) -> tuple[int, list[int]]:
+        """Show the detectors block by block; return how many until one was alarmed, and the series it was of."""
+        for block, each in enumerate(scores, 1):
+            alarmed = [i for i, score in enumerate(each) if score == score and self._alarmed(i, score)]  # noqa: PLR0124
+            if alarmed:
+                return block, alarmed
+        return len(scores), []
+
+    def _confirmed(self, alarmed: list[int]) -> list[Change]:
+        changes = []
+        for i in alarmed:
+            change = self._describe(i)
+            if change.after > change.before or not self._up_only[i]:
+                changes.append(change)
+                self._begin_anew(i)
+        return changes
 
     def _alarmed(self, i: int, score: float) -> bool:
         detector = self._detectors[i]

@@ -71,8 +71,7 @@ class Panel:
         numbers = np.take(np.concatenate([means, spreads], axis=1), self._places(), axis=1)
         return [
             Found(first + block * ROWS, *self._series[change.series], change)
-            for block, each in enumerate(numbers)
-            for change in self._changes.update(each)
+            for block, change in self._changes.update(numbers)
         ]
 
     def _places(self) -> list[int]:

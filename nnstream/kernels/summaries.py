@@ -3,7 +3,7 @@
 import numpy as np
 
 from nnstream.kernels._jit import jit
-from nnstream.kernels.types import Cube, Doubles, Scalar, Table
+from nnstream.kernels.types import Cube, Doubles, Scalar
 
 
 @jit
@@ -37,25 +37,45 @@ def summarise(values: Cube, fewest: int, means: Doubles, spreads: Doubles) -> No
 
 
 @jit
-def rank(ring: Doubles, numbers: Doubles, below: Table, equal: Table, count: Table) -> None:
-    """Count, for each series, the numbers of the past below and equal to the newest one, and those there are.
+def rank(ring: Doubles, first: int, numbers: Doubles, warm_up: int, shares: Doubles) -> None:
+    """Say, block by block, what share of its series' past lies below each number; then it is part of that past.
 
     Args:
-        ring: float64 (past, series); NaN where there is none.
-        numbers: float64 (series,).
-        below: int64 (series,), written, as the next two.
-        equal: int64 (series,).
-        count: int64 (series,).
+        ring: float64 (past, series), changed in place; NaN where there is none.
+        first: how many blocks went before; they take the places of the ring by turns.
+        numbers: float64 (blocks, series); NaN says nothing.
+        warm_up: numbers of the past, below which a share says too little.
+        shares: float64 (blocks, series), written: within (0, 1), equal ones count half; NaN where there is none.
     """
     past, series = ring.shape
-    for j in range(series):
-        below[j] = equal[j] = count[j] = 0
-    for i in range(past):
+    for b in range(numbers.shape[0]):
         for j in range(series):
-            x = ring[i, j]
-            below[j] += x < numbers[j]
-            equal[j] += x == numbers[j]
-            count[j] += not np.isnan(x)
+            number, below, equal, count = numbers[b, j], 0, 0, 0
+            for i in range(past):
+                x = ring[i, j]
+                below += x < number
+                equal += x == number
+                count += not np.isnan(x)
+            shares[b, j] = np.nan
+            if count >= warm_up and not np.isnan(number):
+                shares[b, j] = (below + 0.5 * equal + 0.5) / (count + 1)
+        for j in range(series):
+            ring[(first + b) % past, j] = numbers[b, j]
+
+
+@jit
+def smooth(means: Doubles, numbers: Doubles, weight: float) -> None:
+    """Move each running mean towards its numbers, block by block; NaN moves nothing.
+
+    Args:
+        means: float64 (series,), changed in place.
+        numbers: float64 (blocks, series).
+        weight: of the newest number.
+    """
+    for b in range(numbers.shape[0]):
+        for j in range(means.shape[0]):
+            if not np.isnan(numbers[b, j]):
+                means[j] += weight * (numbers[b, j] - means[j])
 
 
 @jit
