@@ -2,13 +2,15 @@
 
 Each contender is a process of its own, one worker on one partition, and finds the same 250-byte JSON events with 8
 features in its topic. Time is counted from its first commit after a warm-up to the one after the last event, and
-every event must then have its prediction. Rounds are interleaved; medians.
+every event must then have its prediction. Processor time is that of the whole process, threads of its client too:
+what else runs on the machine slows events down, but costs the process nothing. Rounds are interleaved; medians.
 
     python benchmarks/bench_throughput.py [--json FILE] [--plot FILE] [--rounds N] [--only TEXT]
 """
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -44,6 +46,41 @@ class Contender(NamedTuple):
     name: str
     events: int
     command: Callable[[str, str, str, Path], list[str]]
+
+
+class Measured(NamedTuple):
+    """What one run gave.
+
+    Attributes:
+        rate: events a second.
+        cost: µs of processor time an event.
+    """
+
+    rate: float
+    cost: float
+
+
+class Moment(NamedTuple):
+    """A commit that was seen.
+
+    Attributes:
+        offset: that is committed.
+        seconds: the time.
+        busy: processor seconds of the process so far.
+    """
+
+    offset: int
+    seconds: float
+    busy: float
+
+
+Results = dict[str, dict[str, Measured]]
+
+
+def busy_seconds(pid: int) -> float:
+    """Return the processor seconds of a process and all its threads."""
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def service(client: str, learner: str, **kafka: object) -> Callable[[str, str, str, Path], list[str]]:
@@ -114,8 +151,8 @@ class Bench:
         self._values = live.events(100_000)
         self._runs = 0
 
-    def rate(self, contender: Contender, guarantee: str) -> float:
-        """Return the events a second of one run.
+    def run(self, contender: Contender, guarantee: str) -> Measured:
+        """Measure one run.
 
         Raises:
             RuntimeError: it ended, stood still, or did not answer everything.
@@ -125,13 +162,14 @@ class Bench:
         warm = contender.events // 5
         self._prepare(name, warm + contender.events)
         with running(contender.command(self._servers, name, guarantee, self._directory)) as process:
-            first, start = self._committed(process, name, warm)
-            last, end = self._committed(process, name, warm + contender.events)
+            first = self._committed(process, name, warm)
+            last = self._committed(process, name, warm + contender.events)
         found = self._count(f"{name}-predictions", warm + contender.events)
         self._admin.delete_topics([f"{name}-events", f"{name}-predictions"])
         if found < warm + contender.events:
             raise RuntimeError(f"{contender.name}: {found} predictions for {warm + contender.events} events")
-        return (last - first) / (end - start)
+        count = last.offset - first.offset
+        return Measured(count / (last.seconds - first.seconds), (last.busy - first.busy) / count * 1e6)
 
     def _prepare(self, name: str, count: int) -> None:
         topics = [NewTopic(f"{name}-{kind}", 1, 1) for kind in ("events", "predictions")]
@@ -147,8 +185,8 @@ class Bench:
                     producer.poll(0.05)
         producer.flush()
 
-    def _committed(self, process: subprocess.Popen[bytes], name: str, count: int) -> tuple[int, float]:
-        """Return the offset that was committed when `count` events were done, and the time."""
+    def _committed(self, process: subprocess.Popen[bytes], name: str, count: int) -> Moment:
+        """Return the moment at which `count` events were committed."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             if process.poll() is not None:
@@ -156,7 +194,7 @@ class Bench:
             with suppress(RetriableError):  # the very first group is not there at once
                 for done in self._groups.list_group_offsets([name])[name].values():
                     if done.offset >= count:
-                        return done.offset, time.monotonic()
+                        return Moment(done.offset, time.monotonic(), busy_seconds(process.pid))
             time.sleep(0.02)
         raise RuntimeError(f"it stood still before {count} events")
 
@@ -178,9 +216,9 @@ class Bench:
         return count
 
 
-def measure(rounds: int, only: str) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
-    """Return the median rates by guarantee and contender, and why some were left out."""
-    taken: dict[str, dict[str, list[float]]] = {guarantee: {} for guarantee in GUARANTEES}
+def measure(rounds: int, only: str) -> tuple[Results, dict[str, str]]:
+    """Return the medians by guarantee and contender, and why some were left out."""
+    taken: dict[str, dict[str, list[Measured]]] = {guarantee: {} for guarantee in GUARANTEES}
     missing: dict[str, str] = {}
     contenders = [each for each in CONTENDERS if only in each.name]
     with live.broker() as servers, tempfile.TemporaryDirectory() as directory:
@@ -189,39 +227,53 @@ def measure(rounds: int, only: str) -> tuple[dict[str, dict[str, float]], dict[s
             for contender in contenders:
                 for guarantee in GUARANTEES if contender.name not in missing else ():
                     try:
-                        found = bench.rate(contender, guarantee)
+                        found = bench.run(contender, guarantee)
                     except RuntimeError as error:
                         missing[contender.name] = str(error)
                         break
                     taken[guarantee].setdefault(contender.name, []).append(found)
-                    print(f"{contender.name:45} {guarantee:14} {found:10,.0f}", file=sys.stderr)
-    medians = {g: {name: statistics.median(values) for name, values in by.items()} for g, by in taken.items()}
+                    print(
+                        f"{contender.name:45} {guarantee:14} {found.rate:10,.0f} {found.cost:8.1f}", file=sys.stderr
+                    )
+    medians = {
+        guarantee: {name: Measured(*map(statistics.median, zip(*runs, strict=True))) for name, runs in by.items()}
+        for guarantee, by in taken.items()
+    }
     return medians, missing
 
 
-def table(rates: dict[str, dict[str, float]]) -> str:
-    """Return the rates as Markdown."""
-    lines = ["| from topic to topic | at least once, events/s | exactly once, events/s |", "|---|---:|---:|"]
-    for name in sorted(rates[GUARANTEES[0]], key=lambda name: -rates[GUARANTEES[0]][name]):
-        cells = [f"{rates[g][name]:,.0f}" if name in rates[g] else "" for g in GUARANTEES]
+def table(results: Results) -> str:
+    """Return the results as Markdown."""
+    lines = [
+        "| from topic to topic | at least once, events/s | processor, µs | exactly once, events/s | processor, µs |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    first = results[GUARANTEES[0]]
+    for name in sorted(first, key=lambda name: first[name].cost):
+        found = [results[guarantee].get(name) for guarantee in GUARANTEES]
+        cells = [" | " if each is None else f"{each.rate:,.0f} | {each.cost:,.1f}" for each in found]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def plot(rates: dict[str, dict[str, float]], path: Path) -> None:
+def plot(results: Results, path: Path) -> None:
     """Draw the rates as bars."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    names = sorted(rates[GUARANTEES[0]], key=lambda name: rates[GUARANTEES[0]][name])
+    first = results[GUARANTEES[0]]
+    names = sorted(first, key=lambda name: first[name].rate)
     figure, axes = plt.subplots(figsize=(8, 4.5))
     for shift, guarantee, colour in ((0.2, "at_least_once", "#3b6fb6"), (-0.2, "exactly_once", "#9db8dc")):
         axes.barh(
-            [i + shift for i in range(len(names))], [rates[guarantee].get(name, 0) for name in names], 0.4,
-            label=guarantee.replace("_", " "), color=colour,
-        )  # fmt: skip
+            [i + shift for i in range(len(names))],
+            [results[guarantee][name].rate if name in results[guarantee] else 0 for name in names],
+            0.4,
+            label=guarantee.replace("_", " "),
+            color=colour,
+        )
     axes.set_yticks(range(len(names)), names)
     axes.set_xscale("log")
     axes.set_xlabel("events a second, logarithmic")
@@ -238,14 +290,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="", help="contenders with this in their name")
     args = parser.parse_args()
-    rates, missing = measure(args.rounds, args.only)
-    print(table(rates))
+    results, missing = measure(args.rounds, args.only)
+    print(table(results))
     for name, reason in missing.items():
         print(f"\nleft out: {name} ({reason})")
     if args.json:
-        args.json.write_text(json.dumps({"events_per_second": rates, "left_out": missing}, indent=1) + "\n")
+        data = {g: {name: each._asdict() for name, each in by.items()} for g, by in results.items()}
+        args.json.write_text(json.dumps({"results": data, "left_out": missing}, indent=1) + "\n")
     if args.plot:
-        plot(rates, args.plot)
+        plot(results, args.plot)
 
 
 if __name__ == "__main__":
