@@ -1,6 +1,6 @@
 """What `bench_throughput.py` runs beside the service, each in a process of its own: loops from topic to topic.
 
-    python benchmarks/loops.py NAME SERVERS EVENTS PREDICTIONS GROUP GUARANTEE
+    python benchmarks/loops.py NAME SERVERS EVENTS PREDICTIONS GROUP GUARANTEE [LINGER_MS]
 
 The echo loops send each value back as it came, and are what a client can do at most. The others predict and learn
 each event as their users would write it. All commit every 100 ms, at least once or in a transaction, until killed.
@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 COMMIT_SECONDS = 0.1
 BATCH = 2000
+LINGER_MS = int(sys.argv[7]) if len(sys.argv) > 7 else 5
 
 Answer = Callable[[bytes], bytes]
 
@@ -46,7 +47,7 @@ class KafkaPython:
             auto_offset_reset="earliest", max_partition_fetch_bytes=4 * 2**20, isolation_level="read_committed",
         )  # fmt: skip
         identity = {"transactional_id": uuid.uuid4().hex} if exactly_once else {}
-        self._producer = KafkaProducer(bootstrap_servers=servers, linger_ms=5, batch_size=2**18, **identity)
+        self._producer = KafkaProducer(bootstrap_servers=servers, linger_ms=LINGER_MS, batch_size=2**18, **identity)
         if exactly_once:
             self._producer.init_transactions()
             self._producer.begin_transaction()
@@ -89,7 +90,7 @@ class Librdkafka:
         identity = {"transactional.id": uuid.uuid4().hex} if exactly_once else {}
         self._producer = Producer(
             {
-                "bootstrap.servers": servers, "enable.idempotence": True, "linger.ms": 5, "batch.size": 2**20,
+                "bootstrap.servers": servers, "enable.idempotence": True, "linger.ms": LINGER_MS, "batch.size": 2**20,
                 "delivery.report.only.error": True, **identity,
             }
         )  # fmt: skip
@@ -187,7 +188,7 @@ ANSWERS: dict[str, Callable[[], Answer | None]] = {"echo": lambda: None, "river"
 
 
 if __name__ == "__main__":
-    name, *where, guarantee = sys.argv[1:]
+    name, *where, guarantee = sys.argv[1:7]
     exactly = guarantee == "exactly_once"
     if name == "quix":
         quix(*where, exactly_once=exactly)

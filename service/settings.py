@@ -166,6 +166,9 @@ class KafkaSettings(_Section):
     """host:port, several with commas."""
     client: Literal["auto", "kafka-python", "librdkafka"] = "auto"
     """Of the events and results; `auto`: librdkafka where the extra `nnstream[librdkafka]` is installed."""
+    profile: Literal["latency", "throughput"] = "throughput"
+    """`throughput`: a prediction waits up to 5 ms for others, so that they travel together. `latency`: it goes at
+    once."""
     group_id: str = "nnstream"
     """Consumer group; workers of one group share the partitions."""
     instance_id: str | None = None
@@ -305,11 +308,7 @@ class Settings(BaseSettings):
     """Everything `nnstream serve` can be told."""
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
-        frozen=True,
-        extra="forbid",
-        env_prefix=ENV_PREFIX,
-        env_nested_delimiter="__",
-        use_attribute_docstrings=True,
+        frozen=True, extra="forbid", env_prefix=ENV_PREFIX, env_nested_delimiter="__", use_attribute_docstrings=True
     )
 
     model: ModelSettings = ModelSettings()

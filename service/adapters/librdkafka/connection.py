@@ -16,6 +16,7 @@ from service.settings import KafkaSettings
 BOOTSTRAP_SECONDS = 20.0
 PATIENCE_SECONDS = 30.0
 LARGEST_REQUEST_BYTES = 64 * 2**20
+LINGER_MS = {"latency": 0, "throughput": 5}
 
 _log = logging.getLogger("librdkafka")
 

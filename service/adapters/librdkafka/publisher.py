@@ -13,6 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from service.adapters.librdkafka.connection import (
     LARGEST_REQUEST_BYTES,
+    LINGER_MS,
     PATIENCE_SECONDS,
     committable,
     connection,
@@ -42,7 +43,7 @@ class LibrdkafkaPublisher:
             {
                 **connection(settings),
                 "enable.idempotence": True,
-                "linger.ms": 5,
+                "linger.ms": LINGER_MS[settings.profile],
                 "batch.size": 2**20,
                 "message.max.bytes": LARGEST_REQUEST_BYTES,
                 "queue.buffering.max.messages": 100_000,
