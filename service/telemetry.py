@@ -18,6 +18,7 @@ from nnstream.conformal import Conformal
 from nnstream.drift.signals import SIGNALS
 from nnstream.model import Model
 from nnstream.outcome import Outcome
+from service.client_statistics import ClientStatistics
 from service.events import Problem
 from service.intake import Batch
 from service.labels import Joined, Reason
@@ -136,6 +137,15 @@ class Telemetry:
             "nnstream_standby_partitions", "Partitions of others that this worker keeps a warm copy of.", ("model",),
             registry=r,
         )  # fmt: skip
+        self.client_waiting = Gauge(
+            "nnstream_kafka_client_records",
+            "Records that librdkafka holds: fetched and not yet taken, or taken and not yet acknowledged.",
+            ("model", "end"), registry=r,
+        )  # fmt: skip
+        self.round_trip = Gauge(
+            "nnstream_kafka_round_trip_seconds", "Mean of librdkafka's newest requests, of the slowest broker.",
+            ("model", "end"), registry=r,
+        )  # fmt: skip
         self.broker_reachable = Gauge(
             "nnstream_broker_reachable", "Whether any bootstrap server takes a connection.", ("model",), registry=r
         )
@@ -146,6 +156,11 @@ class Telemetry:
     def restarted(self) -> None:
         """Count a start from the last commit."""
         self.restarts.labels(self.model).inc()
+
+    def client(self, said: ClientStatistics) -> None:
+        """Note what a Kafka client says of itself."""
+        self.client_waiting.labels(self.model, said.end).set(said.waiting)
+        self.round_trip.labels(self.model, said.end).set(said.round_trip_seconds)
 
     def partition(self, partition: Partition) -> "PartitionMetrics":
         """Return the metrics of one partition."""

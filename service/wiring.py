@@ -23,6 +23,7 @@ from service.adapters.kafka_python.source import KafkaPythonSource
 from service.adapters.kafka_python.store import KafkaTopicStore
 from service.adapters.kafka_python.topics import KafkaPythonTopics
 from service.checkpoint import CheckpointStore
+from service.client_statistics import ClientStatistics, ignore
 from service.connection import Connection
 from service.errors import SettingsError, TransactionsMissingError
 from service.publish import Publisher
@@ -107,8 +108,8 @@ class Client(NamedTuple):
     transactions: Callable[[KafkaSettings, str, int], Publisher]
 
 
-def client(settings: KafkaSettings) -> Client:
-    """Return the client that was asked for.
+def client(settings: KafkaSettings, note: Callable[[ClientStatistics], None] = ignore) -> Client:
+    """Return the client that was asked for; it tells `note` about itself now and then, where it can.
 
     Raises:
         SettingsError: it is not installed.
@@ -127,12 +128,16 @@ def client(settings: KafkaSettings) -> Client:
     )
     from service.adapters.librdkafka.source import LibrdkafkaSource  # noqa: PLC0415
 
-    return Client(LibrdkafkaSource, LibrdkafkaPublisher, LibrdkafkaTransactions)
+    return Client(
+        partial(LibrdkafkaSource, note=note),
+        partial(LibrdkafkaPublisher, note=note),
+        partial(LibrdkafkaTransactions, note=note),
+    )
 
 
-def new_publisher(settings: Settings, identity: str) -> Publisher:
+def new_publisher(settings: Settings, identity: str, note: Callable[[ClientStatistics], None] = ignore) -> Publisher:
     """Return a publisher with the promise that was asked for, or the best that the broker can keep."""
-    wanted, made = settings.delivery.guarantee, client(settings.kafka)
+    wanted, made = settings.delivery.guarantee, client(settings.kafka, note)
     if wanted != "at_least_once":
         try:
             return made.transactions(settings.kafka, identity, settings.delivery.transaction_timeout_ms)
@@ -166,9 +171,9 @@ def build_worker(settings: Settings, watcher: Watcher | None = None) -> Worker:
 
     def connect() -> Connection:
         with ExitStack() as undo:
-            publisher = new_publisher(settings, identity)
+            publisher = new_publisher(settings, identity, telemetry.client)
             undo.callback(publisher.close)
-            source = client(kafka).source(kafka)
+            source = client(kafka, telemetry.client).source(kafka)
             undo.pop_all()
         return Connection(source, publisher, new_store(settings))
 

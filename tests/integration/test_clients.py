@@ -258,3 +258,21 @@ def test_who_is_fenced_is_told_so_with_whatever_it_had_not_sent(kafka, settings,
             for _ in range(2):
                 with pytest.raises(StartOverError):
                     go_on()
+
+
+def test_librdkafka_tells_how_it_fares(kafka, topic, unique, monkeypatch):
+    monkeypatch.setattr("service.adapters.librdkafka.statistics._EVERY_MS", 100)
+    settings = KafkaSettings(bootstrap_servers=kafka.servers, group_id=unique("group"), client="librdkafka")
+    said = []
+    made = client(settings, said.append)
+    kafka.produce(topic, [b"1"] * 10)
+    with closing(made.source(settings)) as source, closing(made.publisher(settings)) as publisher:
+        source.subscribe(topic, Listener(source))
+
+        def told(_):
+            publisher.send([outgoing(topic, b"x")])
+            return {each.end for each in said if each.round_trip_seconds > 0} == {"source", "publisher"}
+
+        until(told, source)
+    assert all(0 <= each.round_trip_seconds < PATIENCE_SECONDS and each.waiting >= 0 for each in said)
+    assert any(each.waiting for each in said)

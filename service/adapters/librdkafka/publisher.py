@@ -4,7 +4,7 @@ Only what is not acknowledged comes back as a callback, within `flush`; every ca
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -20,6 +20,8 @@ from service.adapters.librdkafka.connection import (
     named,
     translated,
 )  # fmt: skip
+from service.adapters.librdkafka.statistics import told
+from service.client_statistics import ClientStatistics, ignore
 from service.errors import BrokerError, StartOverError, TransactionsMissingError
 from service.positions import Offsets, Position
 from service.records import Outgoing, Partition
@@ -36,12 +38,18 @@ class LibrdkafkaPublisher:
 
     identity: str | None = None
 
-    def __init__(self, settings: KafkaSettings, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        note: Callable[[ClientStatistics], None] = ignore,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
         self._settings = settings
         self._failed: KafkaError | None = None
         self._producer = Producer(
             {
                 **connection(settings),
+                **told("publisher", note),
                 "enable.idempotence": True,
                 "linger.ms": LINGER_MS[settings.profile],
                 "batch.size": 2**20,
@@ -126,15 +134,22 @@ class LibrdkafkaTransactions(LibrdkafkaPublisher):
         settings: the connection.
         identity: the transactional id; whoever comes with the same ends what its predecessor left open.
         timeout_ms: after which the broker ends a transaction of a worker that is silent.
+        note: told about the client now and then.
     """
 
-    def __init__(self, settings: KafkaSettings, identity: str, timeout_ms: int) -> None:
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        identity: str,
+        timeout_ms: int,
+        note: Callable[[ClientStatistics], None] = ignore,
+    ) -> None:
         options = {
             "transactional.id": identity,
             "transaction.timeout.ms": timeout_ms,
             "message.timeout.ms": timeout_ms,
         }
-        super().__init__(settings, options)
+        super().__init__(settings, note, options)
         self.identity = identity
         self._open = False
         try:

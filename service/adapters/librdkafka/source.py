@@ -27,6 +27,8 @@ from service.adapters.librdkafka.connection import (
 )  # fmt: skip
 from service.adapters.librdkafka.fetched import fetched, next_records
 from service.adapters.librdkafka.follower import Follower
+from service.adapters.librdkafka.statistics import told
+from service.client_statistics import ClientStatistics, ignore
 from service.errors import CommitPostponedError, StartOverError
 from service.positions import Position
 from service.records import Partition, Record
@@ -40,7 +42,7 @@ class LibrdkafkaSource:
     Implements `service.source.Source`.
     """
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, note: Callable[[ClientStatistics], None] = ignore) -> None:
         self._settings = settings
         self._next: dict[Partition, int] = {}
         self._assigning = False
@@ -50,6 +52,7 @@ class LibrdkafkaSource:
         self._reader = CommittedPositions(settings)
         options: dict[str, Any] = {
             **connection(settings),
+            **told("source", note),
             "group.id": settings.group_id,
             "session.timeout.ms": settings.session_timeout_ms,
             "heartbeat.interval.ms": max(settings.session_timeout_ms // 3, 1),
