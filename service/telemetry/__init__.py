@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 from prometheus_client.metrics import MetricWrapperBase
 
+from service.client_statistics import ClientStatistics
 from service.records import Partition
 from service.telemetry.metrics import Metrics
 from service.telemetry.partition import PartitionMetrics, Stage
@@ -13,6 +14,11 @@ __all__ = ["PartitionMetrics", "Stage", "Telemetry"]
 
 class Telemetry(Metrics):
     """All metrics of a worker, in a registry of its own; see `Metrics`."""
+
+    def client(self, said: ClientStatistics) -> None:
+        """Note what a Kafka client says of itself."""
+        self.client_waiting.labels(self.model, said.end).set(said.waiting)
+        self.round_trip.labels(self.model, said.end).set(said.round_trip_seconds)
 
     def restarted(self, *, transactional: bool) -> None:
         """Count a start from the last commit; a transaction that was open then is given up."""

@@ -142,6 +142,15 @@ class Metrics:
             "nnstream_standby_partitions", "Partitions of others that this worker keeps a warm copy of.", ("model",),
             registry=r,
         )  # fmt: skip
+        self.client_waiting = Gauge(
+            "nnstream_kafka_client_records",
+            "Records that librdkafka holds: fetched and not yet taken, or taken and not yet acknowledged.",
+            ("model", "end"), registry=r,
+        )  # fmt: skip
+        self.round_trip = Gauge(
+            "nnstream_kafka_round_trip_seconds", "Mean of librdkafka's newest requests, of the slowest broker.",
+            ("model", "end"), registry=r,
+        )  # fmt: skip
         self.broker_reachable = Gauge(
             "nnstream_broker_reachable", "Whether any bootstrap server takes a connection.", ("model",), registry=r
         )

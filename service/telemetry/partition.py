@@ -79,7 +79,7 @@ class PartitionMetrics:
             m.replayed.labels(*labels).inc(len(records))
             return
         m.events.labels(*labels).inc(sum(joined.is_event) + len(refused))
-        m.event_bytes.labels(*labels).inc(sum(len(record.value or b"") for record in records))
+        m.event_bytes.labels(*labels).inc(sum(map(len, [record.value or b"" for record in records])))
         m.batch_events.labels(*labels).observe(len(records))
         m.predictions.labels(*labels).inc(sum(len(segment.rows) for segment in outcome.segments))
         waited = max(0.0, time.time() - self._newest_ms / 1000)

@@ -16,6 +16,7 @@ from service.settings import KafkaSettings
 
 BOOTSTRAP_MS = 20_000
 LARGEST_REQUEST_BYTES = 64 * 2**20
+LINGER_MS = {"latency": 0, "throughput": 5}
 _FORCED_CLOSE_SECONDS = 1.0
 
 _FENCED = (
