@@ -1,5 +1,6 @@
 """What a block of events gave: predictions, losses, versions, and what was refused."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,6 +75,34 @@ class Outcome:
             elif segment.outputs.shape[1]:
                 out[segment.rows] = segment.outputs[:, 0]
         return out
+
+    def chances(self, labels: Sequence[Label | None]) -> npt.NDArray[np.float64]:
+        """Return the probability of each event's label and that of what was predicted, float64 (n, 2); NaN without.
+
+        Args:
+            labels: of the events; None where there is none.
+        """
+        out = np.full((len(self.losses), 2), np.nan)
+        for segment in self.segments:
+            if not segment.classes:
+                continue
+            place = _places(segment.classes, [labels[i] for i in segment.rows])
+            met = segment.outputs[np.arange(len(place)), np.maximum(place, 0)]
+            out[segment.rows] = np.stack([np.where(place < 0, 0.0, met), segment.outputs.max(axis=1)], axis=1)
+        return out
+
+
+def _places(classes: Sequence[Label], labels: Sequence[Label | None]) -> npt.NDArray[np.int64]:
+    """Return the index of each label among the classes, -1 for one that is none of them."""
+    columns: dict[Any, int] = {_key(label): k for k, label in enumerate(classes)}
+    if len(set(map(type, labels)) | set(map(type, classes))) == 1:  # then no two of them are equal and yet differ
+        columns = {label: columns[_key(label)] for label in classes}
+        return np.array([columns.get(label, -1) for label in labels], np.int64)
+    return np.array([columns.get(_key(label), -1) for label in labels], np.int64)
+
+
+def _key(label: Label | None) -> tuple[bool, Label | None]:
+    return isinstance(label, bool), label
 
 
 def best(segment: Segment) -> list[Label | None]:

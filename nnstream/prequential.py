@@ -2,17 +2,20 @@
 
 Accuracy says nothing alone: on a stream whose labels come in runs, repeating the last label may score 85 %. So
 every score stands beside `no_change` (the last label) and `majority` (the most frequent class so far), or `mean`
-(the mean of the labels so far) for a regression.
+(the mean of the labels so far) for a regression. Two numbers say by how much a classifier beats them (1: always
+right, 0: no better, below: worse):
+
+    κ_temporal = (p - p_no_change) / (1 - p_no_change)      (Žliobaitė et al. 2015)
+    κ_M        = (p - p_majority) / (1 - p_majority)        (Bifet et al. 2015)
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from operator import eq
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from nnstream.kernels import tallies
 from nnstream.labels import Label
 from nnstream.model import Task
 
@@ -44,8 +47,8 @@ class Window:
             part = rows[start : start + size]
             self._ring[(self.count + np.arange(len(part))) % size] = part
             self._count += len(part)
-        # one by one: the sum must not depend on where a block was cut
-        self._sums = np.add.accumulate(np.concatenate([self._sums[None], rows]))[-1].copy()
+        if len(rows):  # one by one: the sum must not depend on where a block was cut
+            self._sums = np.add.accumulate(np.concatenate([self._sums[None], rows]), axis=0)[-1].copy()
 
     def mean(self) -> list[float]:
         """Return the mean of each series over everything; NaN before the first row."""
@@ -77,9 +80,10 @@ class Prequential:
     def __init__(self, task: Task, window: int = 1000) -> None:
         self.task = task
         self._window = Window(4, window)
-        self._counts: Counter[Label] = Counter()
-        self._last: Label | None = None
-        self._total = 0.0
+        self._classes: dict[Label, int] = {}  # their indices, in the order in which they first came
+        self._counts = np.zeros(0, np.int64)
+        self._codes = np.full(2, tallies.NOBODY)
+        self._sums = np.zeros(3)
 
     @property
     def count(self) -> int:
@@ -102,63 +106,53 @@ class Prequential:
             float64 (labelled events, 4): score, no change, majority or mean, loss. A score is 1 / 0 for right /
             wrong, or the absolute error; a loss that is not known counts as 0.
         """
-        known = [i for i, label in enumerate(labels) if label is not None]
-        answers, said = [labels[i] for i in known], [predictions[i] for i in known]
-        added = np.empty((len(known), 4))
+        if None in labels:
+            kept = [
+                (label, said, loss)
+                for label, said, loss in zip(labels, predictions, losses, strict=True)
+                if label is not None
+            ]
+            labels, predictions, losses = zip(*kept, strict=True) if kept else ((), (), ())
+        rows = np.zeros((len(labels), 4))
+        rows[:, 3] = np.fromiter(losses, np.float64, len(labels))
+        rows[np.isnan(rows[:, 3]), 3] = 0.0
         if self.task == "classification":
-            self._score_classes(answers, said, added)
+            self._score_classes(labels, predictions, rows)
         else:
-            for row, label, prediction in zip(added, answers, said, strict=True):
-                row[:3] = self._score_number(label, prediction)
-        lost = np.array(list(losses), np.float64)[known]
-        added[:, 3] = np.where(np.isnan(lost), 0.0, lost)
-        self._window.add(added)
-        return added
+            guesses = np.array([0.0 if said is None else said for said in predictions], np.float64)
+            tallies.score_numbers(np.array(labels, np.float64), guesses, self._sums, rows)
+        self._window.add(rows)
+        return rows
 
-    def _score_classes(self, labels: Sequence[Any], predictions: Sequence[Label | None], added: Array) -> None:
-        added[:, 0] = list(map(eq, predictions, labels))
-        added[:, 1] = list(map(eq, [self._last, *labels[:-1]], labels))
-        added[:, 2] = list(map(eq, self._majorities(labels), labels))
-        self._last = labels[-1] if labels else self._last
-
-    def _majorities(self, labels: Sequence[Label]) -> list[Label | None]:
-        """Return the most frequent class before each label; of several the one that came first. Count the labels."""
-        counts = self._counts
-        ages = {label: age for age, label in enumerate(counts)}
-        leader: Label | None = max(counts, key=counts.__getitem__, default=None)
-        most, out = counts[leader] if counts else 0, []
-        for label in labels:
-            out.append(leader)
-            counts[label] = count = counts.get(label, 0) + 1
-            age = ages.setdefault(label, len(ages))
-            if count > most or (count == most and age < ages[leader]):
-                leader, most = label, count
-        return out
-
-    def _score_number(self, label: Label, prediction: Label | None) -> tuple[float, float, float]:
-        number = float(label)
-        guess = 0.0 if prediction is None else float(prediction)
-        last = 0.0 if self._last is None else self._last
-        mean = self._total / self._counts[None] if self._counts else 0.0
-        self._total += number
-        self._counts[None] += 1
-        self._last = number
-        return abs(guess - number), abs(last - number), abs(mean - number)
+    def _score_classes(self, labels: Sequence[Any], predictions: Sequence[Any], rows: Array) -> None:
+        for label in dict.fromkeys(labels):
+            self._classes.setdefault(label, len(self._classes))
+        fresh = len(self._classes) - len(self._counts)
+        self._counts = np.concatenate([self._counts, np.zeros(fresh, np.int64)]) if fresh else self._counts
+        true = np.array(list(map(self._classes.__getitem__, labels)), np.int64)
+        said = np.array([self._classes.get(each, tallies.NOBODY) for each in predictions], np.int64)
+        tallies.score_classes(true, said, self._counts, self._codes, rows)
 
     def summary(self, *, rolling: bool = False) -> dict[str, Any]:
-        """Return `n`, the score by its name, `loss`, and `baselines`; over everything or over the window."""
+        """Return `n`, the score by its name, `loss`, and `baselines`; over everything or over the window.
+
+        A classification has `kappa_temporal` and `kappa_m` too, NaN beside a baseline that is always right.
+        """
         score, no_change, other, loss = self._window.rolling() if rolling else self._window.mean()
         name, first, second = self.names
-        return {
-            "n": self.count,
-            name: score,
-            "loss": loss,
-            "baselines": {first: no_change, second: other},
-        }
+        found = {"n": self.count, name: score, "loss": loss, "baselines": {first: no_change, second: other}}
+        if self.task == "classification":
+            found |= {"kappa_temporal": _kappa(score, no_change), "kappa_m": _kappa(score, other)}
+        return found
 
     def describe(self) -> dict[str, Any]:
         """Return what `state` does not hold, as JSON-ready data."""
-        return {"last": self._last, "total": self._total, "counts": list(self._counts.items())}
+        return {
+            "classes": list(self._classes),
+            "counts": self._counts.tolist(),
+            "codes": self._codes.tolist(),
+            "sums": self._sums.tolist(),
+        }
 
     def state(self) -> dict[str, Array]:
         """Return the arrays of the window; not copies."""
@@ -166,6 +160,12 @@ class Prequential:
 
     def restore(self, description: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
         """Take over what `describe` and `state` gave."""
-        self._last, self._total = description["last"], description["total"]
-        self._counts = Counter(dict(description["counts"]))
+        self._classes = {label: i for i, label in enumerate(description["classes"])}
+        self._counts = np.array(description["counts"], np.int64)
+        self._codes, self._sums = np.array(description["codes"], np.int64), np.array(description["sums"], np.float64)
         self._window.restore(arrays)
+
+
+def _kappa(score: float, baseline: float) -> float:
+    """Return by how much an accuracy beats that of a baseline, as a share of what there was to gain."""
+    return (score - baseline) / (1 - baseline) if baseline != 1 else float("nan")

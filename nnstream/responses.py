@@ -17,13 +17,11 @@ from nnstream.drift.blocks import ROWS
 from nnstream.drift.detectors import DetectorSpec, Name
 from nnstream.drift.panel import Panel, under
 from nnstream.errors import SpecError
-from nnstream.kernels.summaries import add_losses
 from nnstream.learners import Learner
 
 Array = npt.NDArray[Any]
 Policy = Literal["auto", "none", "faster", "rebirth", "background"]
 _SMOOTH = 0.25  # weight of a block's loss in the running means by which two networks are compared
-_LARGEST = 1e6
 _ALARM = 0
 
 
@@ -82,11 +80,11 @@ class Responsive:
         self._panel = Panel(DetectorSpec(spec.detector, spec.false_alarm_every))
         for every in (spec.false_alarm_every, spec.warning_every):
             self._panel.add_column(every, ("mean",) if self._wants(every) else (), up_only=True)
+        self._panel.add_column(1, ())  # the loss of the learner in the background, for its mean
         self._learned = 0
         self._until = -1  # samples learned when the response is over; -1: there is none
         self._armed = False  # whether the alarm has come, and the one in the background may take over
-        self._sums, self._means = np.zeros(2), np.zeros(2)  # losses of both learners: in this block, and lately
-        self._compared = False  # whether those means have begun
+        self._means = np.full(2, np.nan)  # loss of both learners lately, from where there are two
 
     def _wants(self, every: float) -> bool:
         return self._spec.policy == "background" or every == self._spec.false_alarm_every
@@ -119,19 +117,17 @@ class Responsive:
 
     def _look(self, losses: Array, others: Array | None) -> None:
         """Take in the losses of learned samples, which end a detector's block or lie inside one."""
-        self._sums[0] = _plus(self._sums[0], losses)
-        if others is not None:
-            self._sums[1] = _plus(self._sums[1], others)
         self._learned += len(losses)
-        rows = losses.astype(np.float64)[:, None]
-        rows = np.repeat(np.sqrt(rows) if self._regression else rows, 2, axis=1)
-        found = {each.column for each in self._panel.add(rows)}
+        columns = np.full((len(losses), 3), np.nan)
+        columns[:, :2] = losses[:, None]
+        if others is not None:
+            columns[:, 2] = others
+        found = {each.column for each in self._panel.add(np.sqrt(columns) if self._regression else columns)}
         if self._learned % ROWS or not len(losses):
             return
-        share = _SMOOTH if self._compared else 1.0
-        self._means += share * (self._sums / ROWS - self._means)
-        self._compared = True
-        self._sums[:] = 0
+        now = self._panel.means[1:]
+        share = np.where(np.isnan(self._means), 1.0, _SMOOTH)
+        self._means = np.where(np.isnan(now), self._means, np.nan_to_num(self._means) * (1 - share) + share * now)
         match self._spec.policy:
             case "faster":
                 self._learn_faster(_ALARM in found)
@@ -157,7 +153,8 @@ class Responsive:
             self._armed, self._until = False, -1
             return
         if self.background is None and (alarm or warning):
-            self.background, self._compared = self._make(), False
+            self.background = self._make()
+            self._means[:] = np.nan
             self._until = self._learned + self._spec.lasts
         if alarm:
             self._armed, self._until = True, self._learned + self._spec.lasts
@@ -187,11 +184,11 @@ class Responsive:
             arrays |= {f"background.{name}": array for name, array in self.background.state().items()}
         arrays |= {f"panel.{name}": array for name, array in self._panel.state().items()}
         text = json.dumps(self._panel.describe(), allow_nan=False)
-        numbers = (self._learned, self._until, self._armed, self._compared, self.responses)
+        numbers = (self._learned, self._until, self._armed, self.responses)
         return arrays | {
             "detector": np.frombuffer(text.encode(), np.uint8),
             "numbers": np.array(numbers, np.int64),
-            "losses": np.stack([self._sums, self._means]),
+            "losses": self._means,
         }
 
     def restore(self, arrays: Mapping[str, Array]) -> None:
@@ -205,9 +202,8 @@ class Responsive:
         if self.background is not None:
             self.background.restore(beside)
         self._panel.restore(json.loads(arrays["detector"].tobytes()), under("panel.", arrays))
-        self._learned, self._until, armed, compared, self.responses = arrays["numbers"].tolist()
-        self._armed, self._compared = bool(armed), bool(compared)
-        self._sums, self._means = arrays["losses"].copy()
+        self._learned, self._until, armed, self.responses = arrays["numbers"].tolist()
+        self._armed, self._means = bool(armed), arrays["losses"].copy()
         if self._spec.policy == "faster" and self._until >= 0:
             self.current.set_pace(self._spec.factor)
 
@@ -222,8 +218,3 @@ def responsive(make: Callable[[], Learner], spec: ResponseSpec, *, regression: b
 def predictor(learner: Learner) -> Learner:
     """Return the learner that predicts."""
     return learner.current if isinstance(learner, Responsive) else learner
-
-
-def _plus(total: float, losses: Array) -> float:
-    """Add losses one by one: the sum must not depend on where a block was cut. One that is not known counts as 0."""
-    return float(add_losses(float(total), losses.astype(np.float64), _LARGEST))

@@ -131,9 +131,21 @@ def _default(field: FieldInfo) -> str:
     return f"`{json.dumps(default)}`"
 
 
+FORMATS = """\
+What comes in may have another format (`topics.format`), with the same names and types, and is refused for the same
+reasons. What goes out is always JSON.
+
+- `json`: a JSON object.
+- `msgpack`: a MessagePack map; the quickest for named features.
+- `f32`: a bare vector of float32, little-endian (`application/x-f32`): the feature `vector`. NaN is a missing value.
+  Headers: `id` (UTF-8) and `label` (JSON). A late label is a JSON object; in the events topic it has the header
+  `content-type: application/json`.
+"""
+
+
 def records() -> str:
     """Return docs/records.md."""
-    parts = [MADE, "# Records\n", f"{(events.__doc__ or '').strip()}\n"]
+    parts = [MADE, "# Records\n", f"{(events.__doc__ or '').strip()}\n", FORMATS]
     for model, example in EXAMPLES.items():
         about = "\n".join(line.strip() for line in (model.__doc__ or "").strip().splitlines())
         shown, schema = json.dumps(example, indent=2), json.dumps(model.model_json_schema(), indent=2)

@@ -109,6 +109,7 @@ def produce(
 ) -> None:
     """Send a CSV file or a built-in data set as events."""
     from service.adapters.kafka_python.publisher import KafkaPythonPublisher  # noqa: PLC0415
+    from service.formats.known import FORMATS  # noqa: PLC0415
     from service.produce import produce as send  # noqa: PLC0415
     from service.settings import load_settings  # noqa: PLC0415
     from service.wiring import prepare_topics  # noqa: PLC0415
@@ -121,7 +122,8 @@ def produce(
     publisher = KafkaPythonPublisher(settings.kafka)
     try:
         with _progress("sent", limit or total) as progress:
-            sent = send(samples, publisher, settings.topics.events, rate=rate, progress=progress)
+            form = FORMATS[settings.topics.format]()
+            sent = send(samples, publisher, settings.topics.events, form, rate=rate, progress=progress)
     finally:
         publisher.close()
     err.print(f"{sent:,} events sent to {settings.topics.events}")

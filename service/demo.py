@@ -31,6 +31,7 @@ from service.adapters.kafka_python.reader import KafkaPythonReader
 from service.datasets import find_dataset
 from service.embedded import EmbeddedBroker
 from service.errors import ServiceError
+from service.formats.json_object import JsonFormat
 from service.produce import produce
 from service.settings import KafkaSettings, Settings, settings_from
 from service.wiring import prepare_topics
@@ -188,7 +189,8 @@ def _produce(phase: Phase, rate: float | None) -> None:
 
     try:
         samples = islice(find_dataset(phase.name).open(), phase.events)
-        produce(samples, publisher, phase.settings.topics.events, rate=rate, prefix=phase.name, progress=progress)
+        topic = phase.settings.topics.events
+        produce(samples, publisher, topic, JsonFormat(), rate=rate, prefix=phase.name, progress=progress)
     finally:
         publisher.close()
 

@@ -31,7 +31,8 @@ def evaluate(
         progress: called with the number of samples done so far.
 
     Returns:
-        `n`, `accuracy` or `mae`, `loss`, `baselines`, `samples_per_second` (reading included, start-up not).
+        `n`, `accuracy` or `mae`, `loss`, `baselines`, the kappas of a classification, `samples_per_second`
+        (reading included, start-up not).
 
     Raises:
         DataError: a sample cannot be used; the message names it.

@@ -14,7 +14,7 @@ Label = StrictBool | StrictInt | StrictFloat | StrictStr
 DEAD_LETTER_HEADER = "nnstream-dead-letter"
 EXPIRED_HEADER = "nnstream-expired"
 Problem = Literal[
-    "tombstone", "empty", "too_large", "not_utf8", "not_json", "invalid", "features", "label",
+    "tombstone", "empty", "too_large", "not_utf8", "not_json", "unreadable", "invalid", "features", "label",
     "second_label", "unknown_id",
 ]  # fmt: skip
 

@@ -8,9 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from nnstream.drift.blocks import ROWS
+from nnstream.drift.panel import under
 from nnstream.drift.signals import Detection, Signals, SignalSpec
 from nnstream.model import Task
 from nnstream.prequential import Prequential
+from nnstream.quality import Quality
 
 Vector = npt.NDArray[np.float64]
 _FIRST = ("loss", "error", "prediction", "missing", "delay", "features")  # of several that changed with one row
@@ -23,6 +25,7 @@ class MonitorSpec:
     Args:
         task: of the model.
         window: labelled events that rolling scores look back.
+        window_seconds: of the log's own time that recent scores look back.
         signals: what may change, and how that is noticed.
         cool_down: rows after an alert in which further detections count as the same change.
         enabled: whether anything is watched at all.
@@ -30,6 +33,7 @@ class MonitorSpec:
 
     task: Task
     window: int = 1000
+    window_seconds: float = 300.0
     signals: SignalSpec = field(default_factory=SignalSpec)
     cool_down: int = 5000
     enabled: bool = True
@@ -49,6 +53,8 @@ class Observed:
         published: what was predicted when the event came.
         losses: of that prediction; NaN where there was none.
         delays: seconds from the event to its label; NaN where they came together.
+        chances: float64 (answers, 2), a classification's probability of the label and of what was predicted.
+        timestamps: when the label became known, ms since 1970.
     """
 
     count: int
@@ -60,6 +66,8 @@ class Observed:
     published: Sequence[Any] = ()
     losses: Sequence[float] = ()
     delays: Sequence[float] = ()
+    chances: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 2)))
+    timestamps: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -109,12 +117,14 @@ class Monitor:
 
     Attributes:
         score: of the predictions, beside the baselines.
+        quality: further scores, over events and over time.
         drifts: alerts so far.
     """
 
     def __init__(self, spec: MonitorSpec) -> None:
         self.spec = spec
         self.score = Prequential(spec.task, spec.window)
+        self.quality = Quality(spec.task, spec.window, spec.window_seconds)
         self.drifts = 0
         self._signals = Signals(spec.signals)
         self._rows = self._rows_before = 0
@@ -124,13 +134,13 @@ class Monitor:
         """Take in a batch; return the changes that were noticed, in log order."""
         if not self.spec.enabled:
             return []
-        scored = self.score.update(seen.labels, seen.published, seen.losses)
+        scored = self.score.update(seen.labels, seen.published, seen.losses)[:, 0]
+        errors = 1 - scored if self.spec.task == "classification" else scored
+        self.quality.update(seen.labels, seen.published, seen.chances, seen.timestamps)
         found = [
             *_placed(self._signals.events(seen.features, seen.predictions), seen.event_rows),
             *_placed(
-                self._signals.answers(
-                    np.array(seen.losses, np.float64), scored[:, 0], np.array(seen.delays, np.float64)
-                ),
+                self._signals.answers(np.array(seen.losses, np.float64), errors, np.array(seen.delays, np.float64)),
                 seen.answer_rows,
             ),
         ]
@@ -174,6 +184,7 @@ class Monitor:
         """Return what `state` does not hold, as JSON-ready data."""
         return {
             "score": self.score.describe(),
+            "quality": self.quality.describe(),
             "drifts": self.drifts,
             "signals": self._signals.describe(),
             "rows": self._rows,
@@ -183,17 +194,16 @@ class Monitor:
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays; not copies."""
         signals = {f"signals.{name}": array for name, array in self._signals.state().items()}
-        return self.score.state() | signals
+        quality = {f"quality.{name}": array for name, array in self.quality.state().items()}
+        return self.score.state() | quality | signals
 
     def restore(self, description: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         """Take over what `describe` and `state` gave."""
         self.score.restore(description["score"], arrays)
         self.drifts, self._rows = description["drifts"], description["rows"]
         self._last_alert = description["last_alert"]
-        self._signals.restore(
-            description["signals"],
-            {name.removeprefix("signals."): array for name, array in arrays.items() if name.startswith("signals.")},
-        )
+        self._signals.restore(description["signals"], under("signals.", arrays))
+        self.quality.restore(description["quality"], under("quality.", arrays))
 
 
 def _placed(found: Sequence[Detection], rows: Sequence[int]) -> list[Detection]:

@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Protocol
 
-import msgspec
-
 from service.datasets import Sample
+from service.formats import Format
 from service.records import Outgoing
 
 _CHUNK_SECONDS = 0.05
@@ -28,6 +27,7 @@ def produce(
     samples: Iterable[Sample],
     publisher: Sender,
     topic: str,
+    form: Format,
     *,
     rate: float | None = None,
     prefix: str = "e",
@@ -41,6 +41,7 @@ def produce(
         samples: features and labels.
         publisher: where to.
         topic: the events topic.
+        form: how they are written.
         rate: events a second; None sends as fast as the broker takes them.
         prefix: of the ids.
         progress: called with the number sent so far.
@@ -52,7 +53,8 @@ def produce(
     start, sent = clock(), 0
     while chunk := list(islice(stream, size)):
         now_ms = int(time.time() * 1000)
-        publisher.send([_event(topic, f"{prefix}-{sent + i}", now_ms, sample) for i, sample in enumerate(chunk)])
+        named = ((f"{prefix}-{sent + i}", sample) for i, sample in enumerate(chunk))
+        publisher.send([_event(topic, form, name, now_ms, sample) for name, sample in named])
         sent += len(chunk)
         if rate is None:
             publisher.flush()
@@ -63,9 +65,10 @@ def produce(
     return sent
 
 
-def _event(topic: str, name: str, now_ms: int, sample: Sample) -> Outgoing:
+def _event(topic: str, form: Format, name: str, now_ms: int, sample: Sample) -> Outgoing:
     features, label = sample
     body = {"id": name, "ts": now_ms, "features": features}
     if label is not None:
         body["label"] = label
-    return Outgoing(topic, None, name.encode(), msgspec.json.encode(body), (), now_ms)
+    value, headers = form.write(body)
+    return Outgoing(topic, None, name.encode(), value, headers, now_ms)

@@ -175,6 +175,11 @@ class Checkpoints:
                 f"{self._partition} is committed at offset {committed.offset}, but its log ends at {log_range.end}: "
                 f"records were lost, or the topic was created anew. {self._advice}"
             )
+        if committed.checkpoint is None:
+            log.warning(
+                "another program set the committed offset; going on from the newest checkpoint before it",
+                partition=str(self._partition), offset=committed.offset,
+            )  # fmt: skip
 
     @property
     def _advice(self) -> str:

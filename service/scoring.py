@@ -8,12 +8,15 @@ import numpy as np
 
 from nnstream.model import Model
 from nnstream.outcome import Segment
+from nnstream.schema import category_text
 
 _decode = msgspec.json.Decoder().decode
 
 
-def published_score(prediction: bytes, label: Any, model: Model) -> tuple[Any, float]:
-    """Return what was predicted, and the loss of it now that the label is known; NaN where nothing was predicted.
+def published_score(prediction: bytes, label: Any, model: Model) -> tuple[Any, float, tuple[float, float]]:
+    """Return what was predicted, its loss now that the label is known, and the chances of the label and of itself.
+
+    NaN stands for what there is not: without a prediction, and for the chances in a regression.
 
     Args:
         prediction: the published record's value.
@@ -23,9 +26,11 @@ def published_score(prediction: bytes, label: Any, model: Model) -> tuple[Any, f
     body = _decode(prediction)
     said = body["prediction"]
     if said is None:
-        return None, math.nan
+        return None, math.nan, (math.nan, math.nan)
     shares = body.get("probabilities")
     if shares is None:
-        return said, model.loss_of(Segment([0], np.array([[said]], np.float64), ()), label)
+        loss = model.loss_of(Segment([0], np.array([[said]], np.float64), ()), label)
+        return said, loss, (math.nan, math.nan)
     classes = tuple(model.classes.known[: len(shares)])  # new ones come at the end
-    return said, model.loss_of(Segment([0], np.array([list(shares.values())]), classes), label)
+    loss = model.loss_of(Segment([0], np.array([list(shares.values())]), classes), label)
+    return said, loss, (shares.get(category_text(label), 0.0), max(shares.values()))

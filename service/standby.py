@@ -14,7 +14,7 @@ import structlog
 from service.checkpoint import Restored
 from service.connection import Connection
 from service.deadline import Deadline
-from service.errors import CheckpointError
+from service.errors import BrokerError, CheckpointError
 from service.positions import Position
 from service.records import Partition, Record
 from service.settings import Settings
@@ -100,6 +100,14 @@ class Standby:
         """Bring the copies up to what is committed now, and begin at most one more."""
         if not self._look.expired():
             return
+        try:
+            self._follow(connection)
+        except BrokerError as error:  # whether it can still work, the next poll tells
+            log.info("no look at the others' partitions", reason=str(error))
+        self._telemetry.standby.labels(self._telemetry.model).set(len(self._copies))
+        self._look.restart()
+
+    def _follow(self, connection: Connection) -> None:
         source, most = connection.source, self._settings.kafka.standby_partitions
         partitions = source.partitions(self._settings.topics.events)[:most] if most else []
         for partition, committed in source.last_committed(partitions).items():
@@ -107,8 +115,6 @@ class Standby:
                 self._advance(partition, committed, source)
         for partition, committed in source.last_committed(self._missing(partitions)[:1]).items():
             self._begin(partition, committed, connection)
-        self._telemetry.standby.labels(self._telemetry.model).set(len(self._copies))
-        self._look.restart()
 
     def _missing(self, partitions: Sequence[Partition]) -> list[Partition]:
         resting = {partition for partition, deadline in self._resting.items() if not deadline.expired()}

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import structlog
 
 from nnstream.conformal import Region
@@ -15,7 +16,8 @@ from nnstream.snapshot import Captured
 from service import checkpoint, publish
 from service.checkpoint import Restored, State
 from service.confidence import Confidence
-from service.decode import decode, features_of, label_of
+from service.decode import decode
+from service.formats import Format
 from service.intake import Batch, Intake, off_the_way
 from service.labels import Joined, LabelJoin
 from service.learner import Learner
@@ -41,6 +43,7 @@ class Task:
         partition: of the events topic.
         settings: of the service.
         spec: of the model.
+        form: reads the records that come in.
         publisher: where results go.
         checkpoints: of this partition.
         metrics: of this partition.
@@ -54,6 +57,7 @@ class Task:
         settings: Settings,
         spec: ModelSpec,
         *,
+        form: Format,
         publisher: Publisher,
         checkpoints: Checkpoints,
         metrics: PartitionMetrics,
@@ -63,7 +67,7 @@ class Task:
         self.partition = partition
         self.metrics = metrics
         self.learner = Learner(settings.model.name, Model(spec))
-        self.labels = LabelJoin(settings.labels, features_of, label_of)
+        self.labels = LabelJoin(settings.labels, form.features_of, form.label_of)
         self.monitor = Monitor(_monitor_spec(settings))
         self.confidence = Confidence(settings.model.confidence, regression=settings.model.task == "regression")
         self.reasons = Reasons(
@@ -72,7 +76,7 @@ class Task:
         self.intake = Intake(labels_topic=settings.topics.labels is not None)
         self.lag: int | None = None
         self.dead_letters = 0
-        self._settings, self._spec = settings, spec
+        self._settings, self._spec, self._form = settings, spec, form
         self._largest_dead_letter = largest_dead_letter_bytes
         self._publisher, self._checkpoints, self._watcher = publisher, checkpoints, watcher or Nobody()
         self._named: int | None = None
@@ -95,7 +99,8 @@ class Task:
     def _process(self, batch: Batch) -> None:
         where, limit = f"{self.partition.topic}/{self.partition.number}", self._settings.delivery.max_event_bytes
         with self.metrics.stage(Stage.DECODE):
-            events = decode(batch.records, where, limit, self.learner.model.check_label, labels_only=batch.labels)
+            check = self.learner.model.check_label
+            events = decode(batch.records, where, limit, check, self._form, labels_only=batch.labels)
             joined = self.labels.join(events)
         with self.metrics.stage(Stage.LEARN):
             outcome = self.learner.learn(joined.features, joined.labels, self.reasons.request(joined))
@@ -132,15 +137,29 @@ class Task:
     def _observe(self, joined: Joined, outcome: Outcome) -> list[Drift]:
         """Show the monitor each event when it is predicted, and each label with the prediction that was published."""
         predicted, losses = outcome.predictions(), outcome.losses.tolist()
-        if joined.plain and not outcome.refused:
-            everything = range(len(losses))
-            self._watcher.scored(self.partition.number, joined.labels, predicted)
-            return self.monitor.observe(
-                Observed(
-                    len(losses), everything, joined.features, outcome.centres(),
-                    everything, joined.labels, predicted, losses, [math.nan] * len(losses),
-                )
-            )  # fmt: skip
+        chances = outcome.chances(joined.labels) if self.monitor.spec.enabled else np.empty((len(losses), 2))
+        if _plain(joined, outcome):
+            events = answers = list(range(len(joined.records)))
+            delays = [math.nan] * len(answers)
+        else:
+            events, answers, delays = self._sorted(joined, outcome, predicted, losses, chances)
+        labels, published = [joined.labels[i] for i in answers], [predicted[i] for i in answers]
+        self._watcher.scored(self.partition.number, labels, published)
+        return self.monitor.observe(
+            Observed(
+                len(joined.records), events, [joined.features[i] for i in events], outcome.centres()[events],
+                answers, labels, published, [losses[i] for i in answers], delays, chances[answers],
+                [joined.records[i].timestamp for i in answers],
+            )
+        )  # fmt: skip
+
+    def _sorted(
+        self, joined: Joined, outcome: Outcome, predicted: list[Any], losses: list[float], chances: Any
+    ) -> tuple[list[int], list[int], list[float]]:
+        """Return the rows of events, those of answers, and how late each of these came.
+
+        What a late label is an answer to is filled in: the prediction that was published, its loss and chances.
+        """
         events, answers, delays = [], [], []
         for i, (is_event, label, entry) in enumerate(
             zip(joined.is_event, joined.labels, joined.entries, strict=True)
@@ -155,18 +174,11 @@ class Task:
             if not is_event and entry is not None:
                 if entry.prediction is None:
                     continue
-                predicted[i], losses[i] = published_score(entry.prediction, label, self.learner.model)
+                predicted[i], losses[i], chances[i] = published_score(entry.prediction, label, self.learner.model)
                 delay = (joined.timestamps[i] - entry.ts) / 1000
             answers.append(i)
             delays.append(delay)
-        labels, published = [joined.labels[i] for i in answers], [predicted[i] for i in answers]
-        self._watcher.scored(self.partition.number, labels, published)
-        return self.monitor.observe(
-            Observed(
-                len(joined.records), events, [joined.features[i] for i in events], outcome.centres()[events],
-                answers, labels, published, [losses[i] for i in answers], delays,
-            )
-        )  # fmt: skip
+        return events, answers, delays
 
     def _publish(
         self,
@@ -288,8 +300,10 @@ class Task:
         self.confidence.restore(state.confidence, state.confidence_arrays)
         self.intake.resume(state.offset, state.labels_offset, committed)
         self._named, self._offsets[state.name] = committed.checkpoint, state.offset
-        where = {"checkpoint": self._checkpoints.newest, "offset": self.offset, "live_from": committed.offset}
-        log.info("recovered", partition=str(self.partition), **where)
+        log.info(
+            "recovered", partition=str(self.partition), checkpoint=self._checkpoints.newest, offset=self.offset,
+            live_from=committed.offset, warm=warm is not None and model is warm.model,
+        )  # fmt: skip
         if log_range.start > self.offset:
             lost = log_range.start - self.offset
             log.error("events lost to retention before they were read", partition=str(self.partition), events=lost)
@@ -306,11 +320,19 @@ class Task:
         self.intake.resume(self.offset, self.intake.labels_offset, committed)
 
 
+def _plain(joined: Joined, outcome: Outcome) -> bool:
+    """Return whether each row is an event that came with its label, and was learned."""
+    return not outcome.refused and all(joined.is_event) and not joined.again and None not in joined.labels
+
+
 def _monitor_spec(settings: Settings) -> MonitorSpec:
     wanted = settings.monitor
     detector = DetectorSpec(wanted.detector, wanted.false_alarm_every, wanted.detector_parameters)
-    signals = SignalSpec(detector, wanted.signals, wanted.max_features)
-    return MonitorSpec(settings.model.task, wanted.window, signals, wanted.cool_down_events, wanted.enabled)
+    classes = settings.model.task == "classification"
+    signals = SignalSpec(detector, wanted.signals, wanted.max_features, classes)
+    return MonitorSpec(
+        settings.model.task, wanted.window, wanted.window_seconds, signals, wanted.cool_down_events, wanted.enabled
+    )
 
 
 def _in_order(undecoded: Sequence[Refused], joined: Joined, outcome: Outcome) -> list[Refused]:

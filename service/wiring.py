@@ -26,6 +26,8 @@ from service.checkpoint import CheckpointStore
 from service.client_statistics import ClientStatistics, ignore
 from service.connection import Connection
 from service.errors import SettingsError, TransactionsMissingError
+from service.formats.json_object import JsonFormat
+from service.formats.known import FORMATS
 from service.publish import Publisher
 from service.records import Partition
 from service.recovery import Checkpoints
@@ -162,7 +164,7 @@ def build_worker(settings: Settings, watcher: Watcher | None = None) -> Worker:
         settings: of the service.
         watcher: shown what each batch did.
     """
-    spec = model_spec(settings.model)
+    spec, form = model_spec(settings.model), FORMATS[settings.topics.format]()
     telemetry = Telemetry(settings.model.name)
     topics = prepare_topics(settings)
     kafka = settings.kafka
@@ -180,7 +182,7 @@ def build_worker(settings: Settings, watcher: Watcher | None = None) -> Worker:
     def task(partition: Partition, connection: Connection, telemetry: Telemetry, watcher: Watcher | None) -> Task:
         metrics = telemetry.partition(partition)
         return Task(
-            partition, settings, spec, publisher=connection.publisher,
+            partition, settings, spec, form=form, publisher=connection.publisher,
             checkpoints=Checkpoints(partition, settings.checkpoint, connection.store, background, metrics),
             metrics=metrics, largest_dead_letter_bytes=topics.largest_dead_letter_bytes, watcher=watcher,
         )  # fmt: skip
@@ -192,13 +194,15 @@ def build_worker(settings: Settings, watcher: Watcher | None = None) -> Worker:
 
 
 def build_stages(settings: Settings, publisher: Publisher) -> Task:
-    """Return the stages of one partition without Kafka: what they publish goes to `publisher`, nothing is kept."""
+    """Return the stages of one partition without Kafka: they read JSON, what they publish goes to `publisher`."""
     partition = Partition(settings.topics.events, 0)
     metrics = Telemetry(settings.model.name).partition(partition)
     store = FsspecStore("memory://nnstream", settings.model.name)  # is never written to
     checkpoints = Checkpoints(partition, settings.checkpoint, store, ThreadPoolExecutor(1), metrics)
     spec = model_spec(settings.model)
-    return Task(partition, settings, spec, publisher=publisher, checkpoints=checkpoints, metrics=metrics)
+    return Task(
+        partition, settings, spec, form=JsonFormat(), publisher=publisher, checkpoints=checkpoints, metrics=metrics
+    )
 
 
 def check(settings: Settings, path: Path | None) -> str:

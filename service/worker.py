@@ -38,6 +38,9 @@ class Worker:
         standby: keeps copies of others' partitions while it has none.
         telemetry: of this worker.
         clock: seconds, monotonic.
+
+    Attributes:
+        joined: whether it has been given partitions, or, for as long as a session may last, there were none for it.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Worker:
         self._committed: dict[Partition, Position] = {}
         self._topic_ids: dict[Partition, str | None] = {}
         self._deadline = Deadline(settings.delivery.commit_interval_ms / 1000, clock)
+        self._patient = Deadline(settings.kafka.session_timeout_ms / 1000, clock)
         self._rejoining = False
         self._failure: StartOverError | None = None
         self._stopping = threading.Event()
@@ -109,6 +113,7 @@ class Worker:
         """Join the group."""
         self._source, self._publisher = connection.source, connection.publisher
         self._connection, self._failure = connection, None
+        self._patient.restart()
         self._source.subscribe(self._settings.topics.events, self)
 
     def forget(self) -> None:
@@ -123,13 +128,14 @@ class Worker:
         batches = self._source.poll(self._patience())
         if self._failure is not None:
             raise self._failure
-        self.state, self.joined = "running", True
+        self.state = "running"
         for partition, records in batches.items():
             self._hand_out(partition, records)
         if self.tasks:
             self._standby.clear(self._source)
         else:
             self._standby.step(self._connection)
+            self.joined |= self._patient.expired() and not self._standby.behind
         if self._deadline.expired():
             self.commit()
             self._deadline.restart()
@@ -218,6 +224,7 @@ class Worker:
             if partition not in self.tasks:
                 self.tasks[partition] = self._take_over(partition)
             self._source.seek(partition, self.tasks[partition].offset)
+        self.joined = True
         self.telemetry.owned(self.tasks)
         self.commit()
 

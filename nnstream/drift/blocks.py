@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nnstream.kernels.summaries import summarise
+from nnstream.kernels.ranks import summarise
 
 Matrix = npt.NDArray[np.float64]
 
@@ -41,15 +41,14 @@ class Blocks:
             The mean of each block and series, float64 (blocks, series), and the mean distance from it; NaN where
             fewer than 8 values are known.
         """
-        together = np.concatenate([self._rows, rows])
+        together = np.ascontiguousarray(np.concatenate([self._rows, rows]))
         count = len(together) // ROWS
         if not count:
             self._rows = together
             return np.empty((0, rows.shape[1])), np.empty((0, rows.shape[1]))
         self._rows = together[count * ROWS :].copy()
-        values = together[: count * ROWS].reshape(count, ROWS, together.shape[1])
         means, spreads = np.empty((2, count, together.shape[1]))
-        summarise(values, _FEWEST, means, spreads)
+        summarise(together, ROWS, _FEWEST, means, spreads)
         return means, spreads
 
     def state(self) -> dict[str, Matrix]:

@@ -5,8 +5,10 @@ category's values change, so does the mean of these. Lists of numbers are only l
 """
 
 import math
+from array import array
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -53,10 +55,9 @@ class FeatureColumns:
         """
         before = len(self.names)
         new = self._discover(rows)
-        table = None if new else self._table(rows)
-        if table is not None:
-            nothing = np.zeros(len(rows)) if self.names else np.full(len(rows), np.nan)
-            return table, nothing, new
+        numbers = self._numbers(rows)
+        if numbers is not None and not new:
+            return numbers, np.full(len(rows), 0.0 if before else np.nan), []
         values = np.full((len(rows), len(self.names)), np.nan)
         missing = np.zeros((len(rows), len(self.names)), np.bool_)
         for j, name in enumerate(self.names):
@@ -69,15 +70,15 @@ class FeatureColumns:
         with np.errstate(invalid="ignore"):
             return values, missing.sum(axis=1) / known, new
 
-    def _table(self, rows: Sequence[Mapping[str, Any]]) -> Vector | None:
-        """Return float64 (n, names) where all rows have a number under each name; None to look at each."""
-        if len(self.names) < 2 or not rows:  # noqa: PLR2004  # of one name, itemgetter makes no tuples
+    def _numbers(self, rows: Sequence[Mapping[str, Any]]) -> Vector | None:
+        """Return all columns at once, where every row has a number for each; None where one has not."""
+        if len(self.names) < 2:  # noqa: PLR2004  # an itemgetter of one name returns no tuple
             return None
         try:
-            table = np.array(list(map(itemgetter(*self.names), rows)))
-        except (KeyError, ValueError):
+            flat = array("d", chain.from_iterable(map(itemgetter(*self.names), rows)))
+        except (KeyError, TypeError, OverflowError):
             return None
-        return table.astype(np.float64, copy=False) if table.dtype.kind in "fiub" and table.ndim == 2 else None  # noqa: PLR2004
+        return np.frombuffer(flat).reshape(len(rows), len(self.names))
 
     def _discover(self, rows: Sequence[Mapping[str, Any]]) -> list[NewColumn]:
         if len(self.names) >= self._longest or set().union(*rows) <= self._known:
@@ -91,13 +92,11 @@ class FeatureColumns:
         return found
 
     def _column(self, name: str, values: list[Any]) -> tuple[Vector, npt.NDArray[np.bool_]]:
-        kinds = set(map(type, values))
-        if kinds <= {int, float, bool}:
-            try:
-                return np.array(values, np.float64), np.zeros(len(values), np.bool_)
-            except OverflowError:
-                pass
-        if str in kinds:
+        try:
+            return np.frombuffer(array("d", values)), np.zeros(len(values), np.bool_)
+        except (TypeError, OverflowError):  # a text, none at all, or more than a float64 holds
+            pass
+        if str in set(map(type, values)):
             self.categories.add(name)
         missing = np.array([value is None for value in values], np.bool_)
         return np.array([_number(value) for value in values]), missing

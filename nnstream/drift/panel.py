@@ -35,27 +35,42 @@ class Panel:
 
     Args:
         spec: the detector.
+
+    Attributes:
+        means: of the newest block, float64 (columns,).
     """
 
     def __init__(self, spec: DetectorSpec) -> None:
+        self.means = np.empty(0)
         self._blocks = Blocks(0)
         self._changes = Changes(spec)
         self._series: list[tuple[int, Statistic]] = []
         self._columns = 0
+        self._places = np.empty(0, np.int64)
 
-    def add_column(self, every: float, statistics: Sequence[Statistic], *, up_only: bool = False) -> None:
+    def add_column(
+        self, every: float, statistics: Sequence[Statistic], *, up_only: bool = False, lasting: bool = False,
+        shares: bool = False,
+    ) -> None:  # fmt: skip
         """Add a column, missing so far.
 
         Args:
             every: rows between two false alarms of the whole column.
             statistics: what to look at.
             up_only: whether only a rise is a change.
+            lasting: whether only a large one counts, that lasts.
+            shares: whether the column's numbers are shares; see `Changes.add_series`.
         """
         for statistic in statistics:
             self._series.append((self._columns, statistic))
-            self._changes.add_series(every * len(statistics) / ROWS, up_only=up_only)
+            self._changes.add_series(every * len(statistics) / ROWS, up_only=up_only, lasting=lasting, shares=shares)
         self._columns += 1
         self._blocks.widen(self._columns)
+        self._place()
+
+    def _place(self) -> None:
+        """Note where the series lie among the means, and behind them the spreads, of all columns."""
+        self._places = np.array([column + self._columns * (of == "spread") for column, of in self._series], np.int64)
 
     @property
     def rows_to_look(self) -> int:
@@ -68,15 +83,12 @@ class Panel:
         means, spreads = self._blocks.add(rows)
         if not len(means):
             return []
-        numbers = np.take(np.concatenate([means, spreads], axis=1), self._places(), axis=1)
+        self.means = means[-1]
+        numbers = np.concatenate([means, spreads], axis=1).take(self._places, axis=1)
         return [
             Found(first + block * ROWS, *self._series[change.series], change)
             for block, change in self._changes.update(numbers)
         ]
-
-    def _places(self) -> list[int]:
-        """Return where each series stands when the spreads of all columns follow their means."""
-        return [column + self._columns * (statistic == "spread") for column, statistic in self._series]
 
     def shifts(self) -> list[tuple[int, float]]:
         """Return each column and how far it has moved lately, in standard deviations: its largest statistic."""
@@ -101,6 +113,7 @@ class Panel:
         self._series = [(column, statistic) for column, statistic in description["series"]]
         self._changes.restore(description["changes"], under("changes.", arrays))
         self._blocks.restore(under("blocks.", arrays))
+        self._place()
 
 
 def under(prefix: str, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:

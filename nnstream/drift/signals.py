@@ -16,6 +16,7 @@ Vector = npt.NDArray[np.float64]
 Signal = Literal["loss", "error", "prediction", "features", "missing", "delay"]
 SIGNALS: tuple[Signal, ...] = get_args(Signal)
 _EVENT_COLUMNS: tuple[Signal, ...] = ("prediction", "missing")
+_BY_MODEL: tuple[Signal, ...] = ("loss", "error", "prediction")  # they wander a little even where nothing changes
 _ANSWER_COLUMNS: tuple[Signal, ...] = ("loss", "error", "delay")
 
 
@@ -27,11 +28,13 @@ class SignalSpec:
         detector: which, and how easily all signals together are alarmed.
         signals: the ones to look at.
         max_features: how many features; those that come later are ignored.
+        classes: whether classes are predicted, not numbers.
     """
 
     detector: DetectorSpec = field(default_factory=DetectorSpec)
     signals: tuple[Signal, ...] = SIGNALS
     max_features: int = 50
+    classes: bool = False
 
 
 class Detection(NamedTuple):
@@ -68,9 +71,12 @@ class Signals:
         self._events, self._answers = Panel(spec.detector), Panel(spec.detector)
         for panel, columns in ((self._events, _EVENT_COLUMNS), (self._answers, _ANSWER_COLUMNS)):
             for name in columns:
-                statistics: Sequence[Statistic] = ("mean", "spread") if name == "prediction" else ("mean",)
-                wanted = statistics if name in self._looks_at else ()
-                panel.add_column(self._every, wanted, up_only=name in ("loss", "error"))
+                # Not the spread of predictions: a model that learns becomes surer, and that is no drift.
+                statistics: Sequence[Statistic] = ("mean",) if name in self._looks_at else ()
+                panel.add_column(
+                    self._every, statistics, up_only=name in ("loss", "error"), lasting=name in _BY_MODEL,
+                    shares=spec.classes and name == "prediction",
+                )  # fmt: skip
 
     def events(self, rows: Sequence[Mapping[str, Any]], predictions: Vector) -> list[Detection]:
         """Take in events in log order, when they are predicted.

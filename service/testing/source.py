@@ -125,6 +125,7 @@ class MemorySource(Fake):
 
     def last_committed(self, partitions: Sequence[Partition]) -> Mapping[Partition, Position]:
         """Return what was last committed for partitions."""
+        self.called("last_committed", *partitions)
         return {
             partition: self._log.committed[partition] for partition in partitions if partition in self._log.committed
         }

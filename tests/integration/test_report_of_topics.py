@@ -30,6 +30,7 @@ def test_a_report_of_topics(new_service, tmp_path):
     service.wait_committed(300)
     time.sleep(0.05)
     between = datetime.now(UTC)
+    time.sleep(0.05)  # on both sides: records have milliseconds
     service.produce([*events("second", 200, late=range(0, 200, 10)), b"no JSON"])
     service.wait_committed(300 + 220 + 1)
     status = service.status()[0]["score"]

@@ -13,6 +13,7 @@ from river import datasets
 
 from nnstream.model import Model
 from service.adapters.kafka_python.publisher import KafkaPythonPublisher
+from service.formats.json_object import JsonFormat
 from service.produce import produce
 from service.wiring import model_spec, prepare_topics
 
@@ -24,7 +25,7 @@ COUNT = 5_000
 def send(service, samples):
     prepare_topics(service.settings)
     with closing(KafkaPythonPublisher(service.settings.kafka)) as publisher:
-        return produce(samples, publisher, service.settings.topics.events)
+        return produce(samples, publisher, service.settings.topics.events, JsonFormat())
 
 
 def metrics_of(text):

@@ -39,14 +39,14 @@ def test_false_alarms_come_as_often_as_was_asked_for(name, every, up_only, kind)
     blocks = every * 80 // series
     changes = changes_of(name, series, every, up_only=up_only)
     numbers = DISTRIBUTIONS[kind](rng, (blocks + 16, series))
-    alarms = sum(len(changes.update(row[None])) for row in numbers)
+    alarms = len(changes.update(numbers))
     assert 0.5 < blocks * series / alarms / every < 2
 
 
 def test_numbers_of_few_values_give_no_more():
     changes = changes_of("adwin", 200, 500)
     numbers = DISTRIBUTIONS["counts"](np.random.default_rng(3), (300, 200))
-    assert sum(len(changes.update(row[None])) for row in numbers) < 2 * 300 * 200 / 500
+    assert len(changes.update(numbers)) < 2 * 300 * 200 / 500
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -91,8 +91,8 @@ def test_a_change_is_seen_described_and_followed_by_a_fresh_start(name, up_only)
 def test_a_fall_counts_only_where_it_is_asked_for(name):
     numbers = np.concatenate([np.random.default_rng(5).normal(size=200), np.full(100, -9.0)])
     both, up = changes_of(name, 1, 1e6), changes_of(name, 1, 1e6, up_only=True)
-    assert sum(len(both.update(np.array([[x]]))) for x in numbers) == 1
-    assert sum(len(up.update(np.array([[x]]))) for x in numbers) == 0
+    assert len(both.update(numbers[:, None])) == 1
+    assert len(up.update(numbers[:, None])) == 0
 
 
 def test_infinite_and_missing_numbers_do_no_harm():
@@ -103,6 +103,24 @@ def test_infinite_and_missing_numbers_do_no_harm():
         numbers[i % 2] = [np.nan, np.inf, -np.inf][i % 3]
         changes.update(numbers[None])
     assert np.isfinite(changes.shifts).all()
+
+
+@settings(max_examples=20, deadline=None)
+@given(cuts=st.lists(st.integers(0, 400), max_size=12).map(sorted))
+def test_blocks_may_come_one_by_one_or_together(cuts):
+    rng = np.random.default_rng(8)
+    numbers = rng.normal(size=(400, 4)) + 3 * (np.arange(400) > 200)[:, None]
+    numbers[rng.random((400, 4)) < 0.1] = np.nan
+    cut, whole = changes_of("adwin", 4, 100), changes_of("adwin", 4, 100)
+    found = []
+    for start, stop in zip([0, *cuts], [*cuts, 400], strict=True):
+        found += [(start + block, change) for block, change in cut.update(numbers[start:stop])]
+    assert found == whole.update(numbers)
+    assert found
+    assert cut.describe() == whole.describe()
+    assert {name: array.tobytes() for name, array in cut.state().items()} == {
+        name: array.tobytes() for name, array in whole.state().items()
+    }
 
 
 # -- what cannot be
@@ -185,27 +203,3 @@ def test_no_more_columns_than_wanted():
     columns = FeatureColumns(2)
     values, _, new = columns.add([{"a": 1}, {"b": 1, "c": 1}, {"d": 1}])
     assert (columns.names, values.shape, len(new)) == (["a", "b"], (3, 2), 2)
-
-
-@pytest.mark.parametrize("cut", [1, 3, 40])
-def test_any_cut_into_blocks_finds_the_same_and_leaves_the_same(cut):
-    rng = np.random.default_rng(5)
-    numbers = rng.normal(size=(400, 6))
-    numbers[200:, 1] += 3
-    numbers[210:, 4] -= 4
-    numbers[rng.random(numbers.shape) < 0.05] = np.nan
-    whole, parts = Changes(DetectorSpec("adwin")), Changes(DetectorSpec("adwin"))
-    for changes in (whole, parts):
-        for series in range(6):
-            changes.add_series(5_000, up_only=series == 4)
-    found = whole.update(numbers)
-    assert {change.series for _, change in found} >= {1}
-    again = [
-        (start + block, change)
-        for start in range(0, len(numbers), cut)
-        for block, change in parts.update(numbers[start : start + cut])
-    ]
-    assert again == found
-    assert parts.describe() == whole.describe()
-    for name, array in whole.state().items():
-        np.testing.assert_array_equal(parts.state()[name], array)

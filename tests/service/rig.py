@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 
 from service.connection import Connection
+from service.formats.known import FORMATS
 from service.records import Partition
 from service.recovery import Checkpoints
 from service.settings import settings_from
@@ -112,8 +113,8 @@ class Rig:
             partition, self.settings.checkpoint, connection.store, InlineExecutor(), metrics, self.clock
         )
         return Task(
-            partition, self.settings, self.spec, publisher=connection.publisher, checkpoints=checkpoints,
-            metrics=metrics, watcher=self.watcher,
+            partition, self.settings, self.spec, form=FORMATS[self.settings.topics.format](),
+            publisher=connection.publisher, checkpoints=checkpoints, metrics=metrics, watcher=self.watcher,
         )  # fmt: skip
 
     def run(self):

@@ -89,7 +89,7 @@ def test_evaluate_prints_one_json_object_and_nothing_else(run, csv):
     assert code == 0
     assert out.count("\n") == 1
     summary = json.loads(out)
-    assert summary.keys() == {"n", "accuracy", "loss", "baselines", "samples_per_second"}
+    assert summary.keys() == {"n", "accuracy", "loss", "baselines", "kappa_temporal", "kappa_m", "samples_per_second"}
     assert summary["baselines"].keys() == {"no_change", "majority"}
     assert summary["n"] == 400
     assert summary["accuracy"] > max(summary["baselines"].values())

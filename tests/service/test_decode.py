@@ -11,6 +11,7 @@ from rig import P0, Rig, make_settings
 from nnstream.model import Model, ModelSpec
 from service.decode import decode
 from service.events import Event, LateLabel
+from service.formats.json_object import JsonFormat
 from service.testing import MemoryLog, MemoryRecord
 
 LIMIT = 100_000
@@ -19,7 +20,7 @@ CHECKS = {task: Model(ModelSpec(task=task)).check_label for task in ("classifica
 
 def decoded(*values, task="classification", limit=LIMIT):
     records = [MemoryRecord(i, 1000 + i, None, value, ()) for i, value in enumerate(values)]
-    return decode(records, "events/3", limit, CHECKS[task])
+    return decode(records, "events/3", limit, CHECKS[task], JsonFormat())
 
 
 def public(value):
@@ -130,8 +131,8 @@ def test_every_problem_of_the_public_record_is_in_the_table():
 
     from service.events import Problem  # noqa: PLC0415
 
-    of_the_join = {"second_label", "unknown_id"}  # test_labels.py
-    assert {problem for _, problem, _ in BAD.values()} | of_the_join == set(get_args(Problem))
+    elsewhere = {"second_label", "unknown_id", "unreadable"}  # test_labels.py, test_formats.py
+    assert {problem for _, problem, _ in BAD.values()} | elsewhere == set(get_args(Problem))
 
 
 def test_unknown_fields_are_ignored():

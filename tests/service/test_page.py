@@ -134,7 +134,7 @@ def test_a_sample_is_what_metrics_says():
     assert sorted(partitions) == [0, 1]
     assert partitions[0]["events"] == COUNT
     assert {problem: n for problem, n in partitions[0]["dead_letters"].items() if n} == {"not_json": BAD}
-    assert partitions[1]["score"].keys() == {"accuracy/model", "accuracy/no_change", "accuracy/majority"}
+    assert partitions[1]["score"].keys() >= {"accuracy/model", "accuracy/no_change", "accuracy/majority"}
     assert worker["assigned"] == 2
 
 

@@ -129,13 +129,13 @@ def seen(labels, losses, predictions=None, features=()):
     return Observed(
         len(labels), range(len(features)), features, np.full(len(features), 0.5),
         rows, [labels[i] for i in rows], [(predictions or labels)[i] for i in rows], [losses[i] for i in rows],
-        [np.nan] * len(rows),
+        [np.nan] * len(rows), np.full((len(rows), 2), 0.5), [0] * len(rows),
     )  # fmt: skip
 
 
 def new_monitor(task="classification", every=10_000_000, **fields):
     spec = SignalSpec(DetectorSpec(fields.pop("detector", "adwin"), every))
-    return Monitor(MonitorSpec(task, fields.pop("window", 100), spec, **fields))
+    return Monitor(MonitorSpec(task, fields.pop("window", 100), signals=spec, **fields))
 
 
 def alerts(losses):
@@ -171,6 +171,7 @@ def stationary(count, seed):
         yield Observed(
             500, range(500), rows, rng.random(500), range(500), [0] * 500, wrong.astype(int).tolist(),
             (rng.exponential(0.05, 500) + 2 * wrong).tolist(), rng.exponential(60, 500).tolist(),
+            np.full((500, 2), 0.5), [0] * 500,
         )  # fmt: skip
 
 
@@ -272,6 +273,9 @@ def test_scores_are_those_of_a_plain_loop_for_any_cut(stream, cuts, window):
         summary = score.summary(rolling=rolling)
         found = [summary["accuracy"], summary["baselines"]["no_change"], summary["baselines"]["majority"]]
         assert found == pytest.approx(expected.tolist())
+        for kappa, baseline in (("kappa_temporal", expected[1]), ("kappa_m", expected[2])):
+            beats = (expected[0] - baseline) / (1 - baseline) if baseline < 1 else np.nan
+            assert summary[kappa] == pytest.approx(beats, nan_ok=True)
         assert summary["n"] == len(stream)
 
 
@@ -296,7 +300,15 @@ def mixed(count, seed=1):
         if i > 130:
             features["late"] = int(rng.integers(9))
         label = None if rng.random() < 0.2 else int(rng.integers(3))
-        yield features, label, rng.random() * (1 + 3 * jump), int(rng.integers(3)), rng.random(), rng.random() * 9
+        yield (
+            features,
+            label,
+            rng.random() * (1 + 3 * jump),
+            int(rng.integers(3)),
+            rng.random(),
+            rng.random() * 9,
+            100 * i,
+        )
 
 
 def observed(rows, start, stop):
@@ -305,7 +317,8 @@ def observed(rows, start, stop):
     return Observed(
         len(part), range(len(part)), [row[0] for row in part], np.array([row[4] for row in part]),
         answers, [part[i][1] for i in answers], [part[i][3] for i in answers], [part[i][2] for i in answers],
-        [part[i][5] for i in answers],
+        [part[i][5] for i in answers], np.array([(0.3, 0.5)] * len(answers)).reshape(-1, 2),
+        [part[i][6] for i in answers],
     )  # fmt: skip
 
 

@@ -210,6 +210,16 @@ def test_a_log_that_ends_before_the_commit_is_refused():
         Rig(shorter, first.settings, first.store).run()
 
 
+@pytest.mark.parametrize("offset", [20, 60])
+def test_offsets_that_another_program_has_set_are_said_and_kept_to(whole, capsys, offset):
+    first = stopped_between()
+    first.log.committed[P0] = Position(offset, None)
+    second = first.again(batch_size=4).run()
+    assert min(place for _, place in second.predictions()) == offset
+    assert second.final() == whole.final()
+    assert "another program set the committed offset" in capsys.readouterr().out
+
+
 def stopped_between(offset=35):
     """A worker that vanished between two checkpoints: committed at 35, checkpoints at 0, 12, 24."""
     rig = Rig(filled_log(COUNT), make_settings(checkpoint={"every_events": 12}), batch_size=1)

@@ -6,6 +6,7 @@ import pytest
 from rig import COUNT, OFTEN, P0, P1, Rig, filled_log, make_settings
 
 from service.checkpoint import pack
+from service.errors import StartOverError
 from service.records import Partition
 from service.testing import MemoryLog
 
@@ -135,6 +136,16 @@ def test_a_partition_without_a_usable_checkpoint_is_left_alone_for_a_while():
     look(second)
     assert len(loads(second)) == tried
     second.clock.advance(30.0)
+    look(second)
+    assert copies(second) == 1
+
+
+def test_a_broker_that_does_not_answer_is_asked_again():
+    first = Rig(filled_log(COUNT), OFTEN, batch_size=10).started(steps=2)
+    second = standby(first)
+    second.source.fail("last_committed", StartOverError("no coordinator"))
+    look(second)
+    assert copies(second) == 0
     look(second)
     assert copies(second) == 1
 

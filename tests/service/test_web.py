@@ -71,6 +71,15 @@ def test_not_ready_before_partitions_are_assigned():
     assert answer.json() == {"ready": False, "waiting_for": ["the worker is running and has no partitions yet"]}
 
 
+def test_ready_to_stand_by_when_there_are_no_partitions_for_it():
+    rig = Rig(filled_log(COUNT), assign_all=False)
+    rig.source.on_end = lambda: None
+    rig.started()
+    rig.clock.advance(11.0)
+    rig.worker.step()
+    assert client_of(rig).get("/readyz").status_code == 200
+
+
 def test_ready_with_all_taken_in(client):
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json()) == (200, {"ready": True, "waiting_for": []})
@@ -221,6 +230,7 @@ def test_status_of_nothing_yet_is_finite_json():
     assert status["state"] == "running"
     assert partition["score"] == {
         "n": 0, "accuracy": None, "loss": None, "baselines": {"no_change": None, "majority": None},
+        "kappa_temporal": None, "kappa_m": None,
     }  # fmt: skip
 
 
