@@ -7,7 +7,7 @@ import pytest
 
 def pytest_addoption(parser):
     parser.addoption(
-        "--long-chaos", action="store_true", help="200 kills over 200,000 events, a broker frozen for 60 s"
+        "--long-chaos", action="store_true", help="200 kills over 200,000 events, a broker that is away for 60 s"
     )
 
 
@@ -21,5 +21,5 @@ def pytest_collection_modifyitems(config, items):
 def dose(request):
     """How many kills and events."""
     if request.config.getoption("--long-chaos", default=False):
-        return SimpleNamespace(kills=200, events=200_000, pause=2.0, frozen_seconds=60)
-    return SimpleNamespace(kills=20, events=30_000, pause=0.8, frozen_seconds=6)
+        return SimpleNamespace(kills=200, events=200_000, pause=2.0, frozen_seconds=60, unreachable_seconds=60)
+    return SimpleNamespace(kills=20, events=30_000, pause=0.8, frozen_seconds=6, unreachable_seconds=8)

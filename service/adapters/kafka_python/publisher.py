@@ -16,6 +16,7 @@ from kafka import errors as kafka_errors
 
 from service.adapters.kafka_python.connection import (
     LARGEST_REQUEST_BYTES,
+    PATIENCE_SECONDS,
     close_producer,
     committable,
     connection,
@@ -28,7 +29,6 @@ from service.settings import KafkaSettings
 
 log = structlog.get_logger()
 
-_PATIENCE_SECONDS = 30.0
 _LAST_PATIENCE_SECONDS = 3.0
 
 
@@ -74,7 +74,7 @@ class KafkaPythonPublisher:
 
     def flush(self) -> None:  # noqa: D102
         with named("waiting for acknowledgements", self._settings):
-            self._producer.flush()
+            self._producer.flush(PATIENCE_SECONDS)  # its own end would be two minutes after the network is back
             sent, self._sent = self._sent, []
             for future, record in sent:
                 if future.exception is not None:
@@ -136,7 +136,7 @@ class KafkaPythonTransactions(KafkaPythonPublisher):
             self._in_time(self._producer.commit_transaction)
         self._open = False
 
-    def _in_time(self, call: Callable[[], None], seconds: float = _PATIENCE_SECONDS) -> None:
+    def _in_time(self, call: Callable[[], None], seconds: float = PATIENCE_SECONDS) -> None:
         try:
             self._calls.submit(call).result(seconds)
         except FutureTimeoutError as error:
