@@ -23,7 +23,7 @@ LARGE_SHARE, SECOND_LABELS = 0.05, 0.05  # of the hostile ones
 MOST_GROWTH_BYTES = 100 * 2**20  # less than what the large ones have together
 DIFFERENT = 60  # of each kind; a longer storm repeats them
 SETTINGS = {
-    "kafka": {"session_timeout_ms": 3_000},
+    "kafka": {"session_timeout_ms": 3_000, "instance_id": "one"},
     "delivery": {"commit_interval_ms": 50, "max_event_bytes": MAX_EVENT_BYTES},
     "checkpoint": {"every_events": 2_000, "url": None},
 }

@@ -67,6 +67,12 @@ class Kafka:
             settings = {"num_partitions": partitions, "replication_factor": 1, "configs": configs}
             admin.create_topics({topic: settings}, wait_for_metadata=True)
 
+    def configure(self, topic, **config):
+        """Change settings of a topic that is there."""
+        configs = {name.replace("_", "."): str(value) for name, value in config.items()}
+        with closing(KafkaAdminClient(bootstrap_servers=self.servers)) as admin:
+            admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs)])
+
     def produce(self, topic, values, partition=0, key=None, headers=()):
         """Send each value (a Raw, bytes, None, or something to write as JSON), in order."""
         encode = msgspec.json.Encoder().encode
@@ -189,7 +195,9 @@ class Service:
 
     def start(self, *, ready=True):
         """Start the process and wait until it listens (and is ready)."""
-        self.launch()
+        return self.launch().wait_started(ready=ready)
+
+    def wait_started(self, *, ready=True):
         found = wait_until(
             lambda: re.search(r'"url": "([^"]+)"', self.log()), "the line of the log with the url", self.check
         )

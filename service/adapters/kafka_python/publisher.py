@@ -1,11 +1,12 @@
 """Results out through kafka-python: at least once, or in transactions.
 
 A `send` answers with a future: they are kept, and a commit looks at every one. A transaction's calls wait for the
-broker without an end of their own: they run on a thread, and a broker that does not answer in time counts as gone.
+broker without an end of their own: each runs on a thread, and a broker that does not answer in time counts as gone.
 """
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
 from typing import Any
@@ -101,7 +102,6 @@ class KafkaPythonTransactions(KafkaPythonPublisher):
     def __init__(self, settings: KafkaSettings, identity: str, timeout_ms: int) -> None:
         super().__init__(settings, transactional_id=identity, transaction_timeout_ms=timeout_ms)
         self.identity = identity
-        self._calls = ThreadPoolExecutor(1, thread_name_prefix="transactions")
         self._open = False
         try:
             with named("preparing transactions", settings):
@@ -137,9 +137,22 @@ class KafkaPythonTransactions(KafkaPythonPublisher):
         self._open = False
 
     def _in_time(self, call: Callable[[], None], seconds: float = PATIENCE_SECONDS) -> None:
+        done: Future[None] = Future()
+
+        def run() -> None:
+            try:
+                call()
+            except Exception as error:  # noqa: BLE001  # goes to whoever waits
+                done.set_exception(error)
+            else:
+                done.set_result(None)
+
+        # no thread of an executor: the process would wait at its end for a call that may never come back
+        threading.Thread(target=run, name="transactions", daemon=True).start()
         try:
-            self._calls.submit(call).result(seconds)
+            done.result(seconds)
         except FutureTimeoutError as error:
+            self._open = False  # the call still runs: whoever comes next with this identity ends the transaction
             raise StartOverError(
                 f"ending a transaction: no answer from Kafka at {self._settings.bootstrap_servers} "
                 f"within {seconds:.0f} s; check that it runs"
@@ -151,4 +164,3 @@ class KafkaPythonTransactions(KafkaPythonPublisher):
             if self._open:
                 self._in_time(self._producer.abort_transaction, _LAST_PATIENCE_SECONDS)
         close_producer(self._producer, seconds=1)
-        self._calls.shutdown(wait=False)
