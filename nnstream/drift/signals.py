@@ -64,7 +64,8 @@ class Signals:
     """
 
     def __init__(self, spec: SignalSpec, *, classes: bool) -> None:
-        self._every = spec.detector.false_alarm_every * max(1, len(spec.signals))
+        giving = [signal for signal in spec.signals if signal not in _BY_MODEL] or spec.signals
+        self._every = spec.detector.false_alarm_every * max(1, len(giving))  # the others give next to none
         self._looks_at = set(spec.signals)
         self._features = FeatureColumns(spec.max_features if self._looks_at & {"features", "missing"} else 0)
         self._events, self._answers = Panel(spec.detector), Panel(spec.detector)

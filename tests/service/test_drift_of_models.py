@@ -5,7 +5,36 @@ import math
 import numpy as np
 import pytest
 
+from nnstream.drift.detectors import DetectorSpec
+from nnstream.drift.signals import SignalSpec
 from service.monitor import Monitor, MonitorSpec, Observed
+
+
+def unchanging(count, seed):
+    """Batches of a stream that does not change: numbers, skewed ones, a category, missing values, late labels."""
+    rng = np.random.default_rng(seed)
+    for _ in range(0, count, 500):
+        numbers = np.concatenate([rng.normal(size=(500, 3)), rng.lognormal(size=(500, 2))], axis=1).tolist()
+        kinds = [
+            "xyz"[k] if known else None
+            for k, known in zip(rng.integers(0, 3, 500), rng.random(500) > 0.1, strict=True)
+        ]
+        rows = [
+            {**dict(zip("abcde", row, strict=True)), "kind": kind} for row, kind in zip(numbers, kinds, strict=True)
+        ]
+        wrong = rng.random(500) < 0.03
+        yield Observed(
+            500, range(500), rows, rng.random(500), range(500), [0] * 500, wrong.astype(int).tolist(),
+            (rng.exponential(0.05, 500) + 2 * wrong).tolist(), rng.exponential(60, 500).tolist(),
+            np.full((500, 2), 0.5), [0] * 500,
+        )  # fmt: skip
+
+
+def test_all_signals_together_give_as_many_false_alarms_as_were_asked_for():
+    every, count = 4_000, 400_000
+    monitor = Monitor(MonitorSpec("classification", signals=SignalSpec(DetectorSpec("adwin", every)), cool_down=0))
+    found = sum(len(monitor.observe(batch)) for batch in unchanging(count, 0))
+    assert 0.5 < count / found / every < 2
 
 
 @pytest.mark.parametrize(("before", "after", "found"), [(0.02, 0.3, ["error"]), (0.3, 0.02, [])])
