@@ -1,9 +1,10 @@
 """How soon a drift is seen, and what each answer to it buys.
 
-    python benchmarks/bench_drift.py [--json FILE] [--part responses|detectors]
+    python benchmarks/bench_drift.py [--json FILE] [--part responses|alarms|detectors]
 
 `responses`: the mean loss in the 2,000 events after an abrupt drift, against that of the same model without any
-response; and before it, where nothing drifts. `detectors`: events from the drift to the alarm, at one false alarm in
+response; and before it, where nothing drifts. `alarms`: events from the drift to the first alert of the service,
+all settings at their defaults. `detectors`: events from the drift to the alarm, at one false alarm in
 a million events. What watching costs: bench_monitor.py.
 """
 
@@ -15,6 +16,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+import bench_monitor
 import numpy as np
 from river.datasets import synth
 from streams import Sample
@@ -112,6 +114,29 @@ def geometric(table: list[dict[str, Any]], learner: str, policy: str, when: str)
     return float(np.exp(np.mean([np.log(of[name, policy] / of[name, "none"]) for name in STREAMS])))
 
 
+def alarms() -> list[dict[str, Any]]:
+    """Return how many events after each drift the service, with its defaults, raises the first alert."""
+    table = []
+    for learner in bench_monitor.LEARNERS:
+        found: list[float] = []
+        for name, (task, make) in STREAMS.items():
+            for seed in range(SEEDS):
+                log = bench_monitor.written(iter(make(seed)), 2 * HALF)
+                told = bench_monitor.alerts_of(log, 2 * HALF, {"task": task, "learner": learner})
+                early = [each for each in told if each["source"]["offset"] < HALF]
+                delays = [each["source"]["offset"] - HALF for each in told if each["source"]["offset"] >= HALF]
+                delay = delays[0] if delays else math.inf
+                signals = [each["signal"] for each in told]
+                table.append({"learner": learner, "stream": name, "seed": seed, "delay": delay, "signals": signals,
+                              "early": len(early)})  # fmt: skip
+                found.append(delay)
+            print(f"{learner:9} {name:25} first alert after {found[-SEEDS:]} events", flush=True)
+        soon = sum(delay < 500 for delay in found)
+        print(f"{learner:9} within 500 events: {soon} of {len(found)}; alerts before the drift: "
+              f"{sum(row['early'] for row in table if row['learner'] == learner)}")  # fmt: skip
+    return table
+
+
 def detectors() -> list[dict[str, Any]]:
     """Return how soon each detector sees a loss that doubles, at one false alarm in a million events."""
     table = []
@@ -129,7 +154,7 @@ def detectors() -> list[dict[str, Any]]:
     return table
 
 
-PARTS: dict[str, Callable[[], Any]] = {"responses": responses, "detectors": detectors}
+PARTS: dict[str, Callable[[], Any]] = {"responses": responses, "alarms": alarms, "detectors": detectors}
 
 
 def main() -> None:

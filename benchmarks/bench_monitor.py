@@ -118,18 +118,23 @@ def task_of(settings: Settings, publisher: MemoryPublisher) -> Task:
     return task
 
 
+def alerts_of(log: MemoryLog, count: int, model: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the alerts that a service of default settings raises on a log."""
+    publisher = Alerts()
+    stages, records = task_of(settings_from({"model": model}), publisher), log.read(PARTITION, 0, count)
+    for start in range(0, count, BLOCK):
+        stages.process(records[start : start + BLOCK])
+    return [json.loads(record.value or b"") for record in publisher.pending]
+
+
 def quiet(seeds: Sequence[int] = range(3, 6)) -> list[dict[str, Any]]:
     """Return the alerts of each stationary stream, learner and seed."""
     table = []
     for name, (task, make) in STREAMS.items():
         for seed in seeds:
-            records = written(make(seed), STATIONARY).read(PARTITION, 0, STATIONARY)
+            log = written(make(seed), STATIONARY)
             for learner in LEARNERS:
-                publisher, settings = Alerts(), settings_from({"model": {"task": task, "learner": learner}})
-                stages = task_of(settings, publisher)
-                for start in range(0, len(records), BLOCK):
-                    stages.process(records[start : start + BLOCK])
-                alerts = [json.loads(record.value or b"") for record in publisher.pending]
+                alerts = alerts_of(log, STATIONARY, {"task": task, "learner": learner})
                 told = [f"{a['signal']} {a.get('feature', '')} at {a['source']['offset']:,} "
                         f"({a.get('before')} -> {a.get('after')}, {a['distance']:.2f})" for a in alerts]  # fmt: skip
                 table.append({"stream": name, "seed": seed, "learner": learner, "alerts": told})

@@ -126,7 +126,7 @@ class Monitor:
         self.score = Prequential(spec.task, spec.window)
         self.quality = Quality(spec.task, spec.window, spec.window_seconds)
         self.drifts = 0
-        self._signals = Signals(spec.signals)
+        self._signals = Signals(spec.signals, classes=spec.task == "classification")
         self._rows = self._rows_before = 0
         self._last_alert: int | None = None
 

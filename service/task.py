@@ -323,8 +323,7 @@ class Task:
 def _monitor_spec(settings: Settings) -> MonitorSpec:
     wanted = settings.monitor
     detector = DetectorSpec(wanted.detector, wanted.false_alarm_every, wanted.detector_parameters)
-    classes = settings.model.task == "classification"
-    signals = SignalSpec(detector, wanted.signals, wanted.max_features, classes)
+    signals = SignalSpec(detector, wanted.signals, wanted.max_features)
     return MonitorSpec(
         settings.model.task, wanted.window, wanted.window_seconds, signals, wanted.cool_down_events, wanted.enabled
     )

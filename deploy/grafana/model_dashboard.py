@@ -111,6 +111,26 @@ ENSEMBLE = (
         high=1.0,
     ),
     Panel("Weights now", _WEIGHTS, "bargauge", "percentunit", width=8, height=10, low=0.0, high=1.0),
+    Panel(
+        "Gradients",
+        {"{{member}}": f"avg by (member) (nnstream_gradient_norm{{{OF_PARTITION}}})"},
+        about="Mean length of each network's newest gradients. Rising without end: it diverges.",
+        low=0.0,
+    ),
+    Panel(
+        "Length of all weights",
+        {"{{member}}": f"avg by (member) (nnstream_weight_norm{{{OF_PARTITION}}})"},
+        about="Weights that grow without end ask for regularisation, or for a lower learning rate.",
+        low=0.0,
+    ),
+    Panel(
+        "Dead ReLU units",
+        {"{{member}}": f"avg by (member) (nnstream_dead_relu_ratio{{{OF_PARTITION}}})"},
+        unit="percentunit",
+        about="Hidden units that were 0 in all of the newest learned events: they learn nothing any more.",
+        low=0.0,
+        high=1.0,
+    ),
 )
 
 DASHBOARD = Dashboard(

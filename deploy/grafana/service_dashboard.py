@@ -41,6 +41,13 @@ THROUGHPUT = (
     ),
     Panel("Lag", {"partition {{partition}}": f"nnstream_consumer_lag_events{{{OF_PARTITION}}}"}, low=0.0),
     Panel(
+        "Lag in time",
+        {"partition {{partition}}": f"nnstream_consumer_lag_seconds{{{OF_PARTITION}}}"},
+        unit="s",
+        about="Age of the newest event taken in while others wait.",
+        low=0.0,
+    ),
+    Panel(
         "Bytes in",
         {"bytes": f"sum(rate(nnstream_event_bytes_total{{{OF_PARTITION}}}[$__rate_interval]))"},
         unit="Bps",
@@ -78,6 +85,7 @@ SAFETY = (
         {
             "commits": f"sum(rate(nnstream_commits_total{{{OF_MODEL}}}[$__rate_interval]))",
             "starts from the last commit": f"sum(rate(nnstream_restarts_total{{{OF_MODEL}}}[$__rate_interval]))",
+            "given up": f"sum(rate(nnstream_transactions_aborted_total{{{OF_MODEL}}}[$__rate_interval]))",
         },
         low=0.0,
     ),
@@ -118,7 +126,10 @@ REST = (
     ),
     Panel(
         "Replayed after a restart",
-        {"events": f"sum(nnstream_events_replayed_total{{{OF_PARTITION}}})"},
+        {
+            "events": f"sum(nnstream_events_replayed_total{{{OF_PARTITION}}})",
+            "to go": f"sum(nnstream_events_to_replay{{{OF_PARTITION}}})",
+        },
         width=12,
         low=0.0,
     ),

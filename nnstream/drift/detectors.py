@@ -81,7 +81,7 @@ class DetectorSpec:
     """
 
     name: Name = "adwin"
-    false_alarm_every: float = 10_000_000
+    false_alarm_every: float = 20_000_000
     parameters: Mapping[str, Value] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

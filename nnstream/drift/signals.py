@@ -28,13 +28,11 @@ class SignalSpec:
         detector: which, and how easily all signals together are alarmed.
         signals: the ones to look at.
         max_features: how many features; those that come later are ignored.
-        classes: whether classes are predicted, not numbers.
     """
 
     detector: DetectorSpec = field(default_factory=DetectorSpec)
     signals: tuple[Signal, ...] = SIGNALS
     max_features: int = 50
-    classes: bool = False
 
 
 class Detection(NamedTuple):
@@ -62,10 +60,12 @@ class Signals:
 
     Args:
         spec: what is looked at.
+        classes: whether classes are predicted, not numbers.
     """
 
-    def __init__(self, spec: SignalSpec) -> None:
-        self._every = spec.detector.false_alarm_every * max(1, len(spec.signals))
+    def __init__(self, spec: SignalSpec, *, classes: bool) -> None:
+        giving = [signal for signal in spec.signals if signal not in _BY_MODEL] or spec.signals
+        self._every = spec.detector.false_alarm_every * max(1, len(giving))  # the others give next to none
         self._looks_at = set(spec.signals)
         self._features = FeatureColumns(spec.max_features if self._looks_at & {"features", "missing"} else 0)
         self._events, self._answers = Panel(spec.detector), Panel(spec.detector)
@@ -75,7 +75,7 @@ class Signals:
                 statistics: Sequence[Statistic] = ("mean",) if name in self._looks_at else ()
                 panel.add_column(
                     self._every, statistics, up_only=name in ("loss", "error"), lasting=name in _BY_MODEL,
-                    shares=spec.classes and name == "prediction",
+                    shares=classes and name == "prediction",
                 )  # fmt: skip
 
     def events(self, rows: Sequence[Mapping[str, Any]], predictions: Vector) -> list[Detection]:

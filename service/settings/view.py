@@ -35,7 +35,7 @@ class MonitorSettings(Section):
     detector: Name = "adwin"
     """The algorithm that notices drift (River's). It sees one number for each 32 events: how their mean ranks among
     the blocks before."""
-    false_alarm_every: Annotated[float, Field(ge=2000)] = 10_000_000
+    false_alarm_every: Annotated[float, Field(ge=2000)] = 20_000_000
     """Events of a stream that does not change, in which all signals together give one false alarm on average."""
     detector_parameters: dict[str, bool | int | float | str] = {}  # noqa: RUF012  # pydantic copies defaults
     """River's own parameters of the detector, instead of `false_alarm_every`."""
