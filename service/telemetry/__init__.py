@@ -15,14 +15,16 @@ __all__ = ["PartitionMetrics", "Stage", "Telemetry"]
 class Telemetry(Metrics):
     """All metrics of a worker, in a registry of its own; see `Metrics`."""
 
-    def restarted(self) -> None:
-        """Count a start from the last commit."""
-        self.restarts.labels(self.model).inc()
-
     def client(self, said: ClientStatistics) -> None:
         """Note what a Kafka client says of itself."""
         self.client_waiting.labels(self.model, said.end).set(said.waiting)
         self.round_trip.labels(self.model, said.end).set(said.round_trip_seconds)
+
+    def restarted(self, *, transactional: bool) -> None:
+        """Count a start from the last commit; a transaction that was open then is given up."""
+        self.restarts.labels(self.model).inc()
+        if transactional:
+            self.aborted.labels(self.model).inc()
 
     def partition(self, partition: Partition) -> PartitionMetrics:
         """Return the metrics of one partition."""
