@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, Stri
 Number = StrictInt | StrictFloat
 FeatureValue = StrictBool | StrictInt | StrictFloat | StrictStr | list[Number | None] | None
 Label = StrictBool | StrictInt | StrictFloat | StrictStr
+FARTHEST_MS = 2**62
+Timestamp = Annotated[StrictInt, Field(ge=-FARTHEST_MS, le=FARTHEST_MS)]
 
 DEAD_LETTER_HEADER = "nnstream-dead-letter"
 EXPIRED_HEADER = "nnstream-expired"
@@ -31,7 +33,7 @@ class Event(_Record):
         Field(description="Name of the event. Default: its position, `topic/partition/offset`."),
     ] = None
     ts: Annotated[
-        StrictInt | None, Field(description="When it happened, ms since 1970. Default: the record's timestamp.")
+        Timestamp | None, Field(description="When it happened, ms since 1970. Default: the record's timestamp.")
     ] = None
     features: Annotated[
         dict[str, FeatureValue],
@@ -51,7 +53,7 @@ class LateLabel(_Record):
     id: Annotated[
         StrictStr | StrictInt, Field(description="The event's id, or its position `topic/partition/offset`.")
     ]
-    ts: Annotated[StrictInt | None, Field(description="When it became known, ms since 1970.")] = None
+    ts: Annotated[Timestamp | None, Field(description="When it became known, ms since 1970.")] = None
     label: Annotated[Label, Field(description="The class (text, whole number, true/false) or number to learn.")]
 
 

@@ -18,7 +18,6 @@ from service.records import Outgoing, Record, Refused
 from service.settings import LabelSettings
 from service.shelf import Shelf, Waiting
 
-_FARTHEST_MS = 2**62
 _Entries = list[tuple[str, Waiting]]
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Entries).decode
@@ -163,7 +162,6 @@ class LabelJoin:
             self._labels.put(key, self._waiting(record, ts))
 
     def _waiting(self, record: Record, ts: int) -> Waiting:
-        ts = max(-_FARTHEST_MS, min(_FARTHEST_MS, ts))
         headers = list(record.headers)
         return Waiting(record.offset, record.timestamp, record.key, record.value or b"", headers, self._now, ts)
 

@@ -96,7 +96,7 @@ class Checkpoints:
         try:
             self.newest = future.result()
         except _UNWRITTEN as error:
-            self._retry_at = self._clock() + _RETRY_SECONDS
+            self._retry_at, self._begun_at_name = self._clock() + _RETRY_SECONDS, self.newest or 0
             self._metrics.checkpoint_failed()
             problem = {"partition": str(self._partition), "offset": name, "reason": str(error)}
             log.error("checkpoint not written", **problem)  # noqa: TRY400  # it says what is wrong, and where

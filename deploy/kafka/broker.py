@@ -49,9 +49,10 @@ _SERVER_PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+listeners=PLAINTEXT://127.0.0.1:{port},RELAYED://127.0.0.1:{relayed_port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},RELAYED://127.0.0.1:{relay_port}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,RELAYED:PLAINTEXT
 log.dirs={log_dir}
 
 # One broker, and few internal partitions: each costs files and start-up time.
@@ -96,12 +97,18 @@ class KafkaBroker:
     Args:
         data_dir: where logs, settings and ``broker.log`` lie; made if missing. Data found there is used.
         port: the port that clients connect to; by default a free one.
+
+    Attributes:
+        relay_port: where nothing listens; whoever comes in through `relayed_port` is told to come back here.
+        relayed_port: of a second way in, for a relay that makes the network worse than it is.
     """
 
     def __init__(self, data_dir: Path, *, port: int | None = None) -> None:
         self._data_dir = data_dir.resolve()
         self._port = _free_port() if port is None else port
-        self._controller_port = _free_port(other_than=self._port)
+        self._controller_port = _free_port(self._port)
+        self.relayed_port = _free_port(self._port, self._controller_port)
+        self.relay_port = _free_port(self._port, self._controller_port, self.relayed_port)
         self._log_path = self._data_dir / "broker.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -227,7 +234,10 @@ class KafkaBroker:
 
     def _write_settings(self) -> Path:
         path = self._data_dir / "server.properties"
-        ports = {"port": self._port, "controller_port": self._controller_port}
+        ports = {
+            "port": self._port, "controller_port": self._controller_port,
+            "relay_port": self.relay_port, "relayed_port": self.relayed_port,
+        }  # fmt: skip
         path.write_text(_SERVER_PROPERTIES.format(**ports, log_dir=self._data_dir / "logs"))
         return path
 
@@ -254,7 +264,7 @@ def _run(*command: str | Path) -> None:
         raise KafkaBrokerError(f"exit code {done.returncode} from: {words}\n{done.stdout}")
 
 
-def _free_port(*, other_than: int | None = None) -> int:
+def _free_port(*others: int) -> int:
     # the system's randomness: pytest-randomly seeds the other alike before every test
     for port in random.SystemRandom().sample(_PORTS, k=100):
         with socket.socket() as probe:
@@ -262,7 +272,7 @@ def _free_port(*, other_than: int | None = None) -> int:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-        if port != other_than:
+        if port not in others:
             return port
     raise KafkaBrokerError(f"no free port on 127.0.0.1 between {_PORTS.start} and {_PORTS.stop - 1}")
 

@@ -74,7 +74,11 @@ def _no_event(error: ValidationError) -> NoEventError:
         return NoEventError("invalid", f"{name}: missing; {_NEEDED[str(name)]}")
     if name == "label":
         return NoEventError("label", f"label: expected a text, a number, true or false, got {_shown(first['input'])}")
-    expected = {"features": "an object", "id": "a text or a whole number", "ts": "a whole number (ms since 1970)"}
+    expected = {
+        "features": "an object",
+        "id": "a text or a whole number",
+        "ts": "a whole number (ms since 1970) within ±2^62",
+    }
     return NoEventError("invalid", f"{name}: expected {expected[str(name)]}, got {_shown(first['input'])}")
 
 

@@ -4,6 +4,9 @@ from typing import Annotated
 
 import msgspec
 
+from service.events import FARTHEST_MS
+
+_Timestamp = Annotated[int, msgspec.Meta(ge=-FARTHEST_MS, le=FARTHEST_MS)]
 _LARGEST = 1.7976931348623157e308
 _Float = Annotated[float, msgspec.Meta(ge=-_LARGEST, le=_LARGEST)]  # neither NaN nor infinite
 _Value = bool | int | _Float | str | list[int | _Float | None] | None
@@ -14,7 +17,7 @@ class WireEvent(msgspec.Struct, gc=False):
 
     features: dict[str, _Value] | msgspec.UnsetType = msgspec.UNSET
     id: str | int | None = None
-    ts: int | None = None
+    ts: _Timestamp | None = None
     label: bool | int | _Float | str | None = None
 
     @property
@@ -28,4 +31,4 @@ class WireLabel(msgspec.Struct):
 
     id: str | int
     label: bool | int | _Float | str
-    ts: int | None = None
+    ts: _Timestamp | None = None

@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 import msgspec
@@ -40,6 +41,14 @@ def wait_until(condition, what, check=lambda: None):
         time.sleep(0.02)
 
 
+class Raw(NamedTuple):
+    """A record as it is to lie in the log, whatever that may be."""
+
+    value: bytes | None
+    key: bytes | None = None
+    headers: list[tuple[str, bytes]] = []  # noqa: RUF012  # nobody changes it
+
+
 class Kafka:
     """The cluster, as a producer of events and a subscriber to predictions see it."""
 
@@ -58,19 +67,23 @@ class Kafka:
             settings = {"num_partitions": partitions, "replication_factor": 1, "configs": configs}
             admin.create_topics({topic: settings}, wait_for_metadata=True)
 
+    def configure(self, topic, **config):
+        """Change settings of a topic that is there."""
+        configs = {name.replace("_", "."): str(value) for name, value in config.items()}
+        with closing(KafkaAdminClient(bootstrap_servers=self.servers)) as admin:
+            admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs)])
+
     def produce(self, topic, values, partition=0, key=None, headers=()):
-        """Send each value (bytes, None, or something to write as JSON), in order."""
+        """Send each value (a Raw, bytes, None, or something to write as JSON), in order."""
         encode = msgspec.json.Encoder().encode
-        sent = [
-            self._producer.send(
-                topic,
-                value if value is None or isinstance(value, bytes) else encode(value),
-                key=key,
-                headers=list(headers),
-                partition=partition,
+        sent = []
+        for value in values:
+            raw = value
+            if not isinstance(value, Raw):
+                raw = Raw(value if value is None or isinstance(value, bytes) else encode(value), key, list(headers))
+            sent.append(
+                self._producer.send(topic, raw.value, key=raw.key, headers=list(raw.headers), partition=partition)
             )
-            for value in values
-        ]
         self._producer.flush(timeout=PATIENCE_SECONDS)
         for future in sent:
             future.get(timeout=PATIENCE_SECONDS)
@@ -183,7 +196,9 @@ class Service:
 
     def start(self, *, ready=True):
         """Start the process and wait until it listens (and is ready)."""
-        self.launch()
+        return self.launch().wait_started(ready=ready)
+
+    def wait_started(self, *, ready=True):
         found = wait_until(
             lambda: re.search(r'"url": "([^"]+)"', self.log()), "the line of the log with the url", self.check
         )
@@ -201,6 +216,17 @@ class Service:
         code = self._process.wait(PATIENCE_SECONDS)
         self._process = None
         return code, self.log()
+
+    @property
+    def pid(self):
+        return self._process.pid
+
+    def memory(self, what):
+        """Return bytes of the running process's memory: VmRSS now, VmHWM at the most."""
+        [line] = [
+            each for each in Path(f"/proc/{self.pid}/status").read_text().splitlines() if each.startswith(f"{what}:")
+        ]
+        return 1024 * int(line.split()[1])
 
     def signal(self, number):
         """Send the process a signal."""

@@ -30,6 +30,7 @@ ALWAYS_BAD = [  # name, value, kind of problem, what the reason must say
     ("features a text", b'{"features": "a", "label": 1}', "invalid", "^features: expected an object, got str"),
     ("id a list", b'{"id": [1], "features": {"a": 1}}', "invalid", "^id: expected"),
     ("ts a text", b'{"ts": "now", "features": {"a": 1}}', "invalid", "^ts: expected a whole number"),
+    ("ts of 400 digits", b'{"id": 1, "label": 1, "ts": %s}' % (b"9" * 400), "invalid", "^ts: expected a whole"),
     ("label a list", b'{"features": {"a": 1}, "label": [1]}', "label", r"^label: expected .* got a list \[1\]"),
     ("label an object", b'{"features": {"a": 1}, "label": {"b": 1}}', "label", "^label: expected .* got an object"),
     ("label NaN", b'{"features": {"a": 1}, "label": NaN}', "label", "^label: "),

@@ -76,6 +76,8 @@ BAD = {
     "id true": (event(id=True), "invalid", ["id: expected", "true/false"]),
     "id 1.5": (event(id=1.5), "invalid", ["id: expected", "1.5"]),
     "ts a text": (event(ts="now"), "invalid", ["ts: expected a whole number", "now"]),
+    "ts too far": (event(ts=2**62 + 1), "invalid", ["ts: expected a whole number", "within ±2^62", str(2**62 + 1)]),
+    "ts of 400 digits": (event(ts=-(10**400)), "invalid", ["ts: expected a whole number", "-1000"]),
     "ts 1.5": (event(ts=1.5), "invalid", ["ts: expected a whole number", "1.5"]),
     "feature an object": (
         event(features={"a": {"b": 1}}),

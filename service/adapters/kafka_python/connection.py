@@ -15,6 +15,9 @@ from service.records import Partition
 from service.settings import KafkaSettings
 
 BOOTSTRAP_MS = 20_000
+REQUEST_MS = 15_000  # a connection that a router has forgotten is known by nothing but this silence
+PATIENCE_SECONDS = 20.0  # longer than a request and its repetition on a new connection
+_LONGEST_RECONNECT_PAUSE_MS = 1_000  # the client's own 30 s would go on long after the network is back
 LARGEST_REQUEST_BYTES = 64 * 2**20
 LINGER_MS = {"latency": 0, "throughput": 5}
 _FORCED_CLOSE_SECONDS = 1.0
@@ -46,6 +49,8 @@ def connection(settings: KafkaSettings) -> dict[str, Any]:
     options: dict[str, Any] = {
         "bootstrap_servers": settings.bootstrap_servers.split(","),
         "bootstrap_timeout_ms": BOOTSTRAP_MS,
+        "request_timeout_ms": REQUEST_MS,
+        "reconnect_backoff_max_ms": _LONGEST_RECONNECT_PAUSE_MS,
         "security_protocol": settings.security_protocol,
     }
     if settings.sasl_mechanism is not None:

@@ -1,11 +1,12 @@
 """Results out through kafka-python: at least once, or in transactions.
 
 A `send` answers with a future: they are kept, and a commit looks at every one. A transaction's calls wait for the
-broker without an end of their own: they run on a thread, and a broker that does not answer in time counts as gone.
+broker without an end of their own: each runs on a thread, and a broker that does not answer in time counts as gone.
 """
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
 from typing import Any
@@ -17,6 +18,7 @@ from kafka import errors as kafka_errors
 from service.adapters.kafka_python.connection import (
     LARGEST_REQUEST_BYTES,
     LINGER_MS,
+    PATIENCE_SECONDS,
     close_producer,
     committable,
     connection,
@@ -29,7 +31,6 @@ from service.settings import KafkaSettings
 
 log = structlog.get_logger()
 
-_PATIENCE_SECONDS = 30.0
 _LAST_PATIENCE_SECONDS = 3.0
 
 
@@ -75,7 +76,7 @@ class KafkaPythonPublisher:
 
     def flush(self) -> None:  # noqa: D102
         with named("waiting for acknowledgements", self._settings):
-            self._producer.flush()
+            self._producer.flush(PATIENCE_SECONDS)  # its own end would be two minutes after the network is back
             sent, self._sent = self._sent, []
             for future, record in sent:
                 if future.exception is not None:
@@ -102,7 +103,6 @@ class KafkaPythonTransactions(KafkaPythonPublisher):
     def __init__(self, settings: KafkaSettings, identity: str, timeout_ms: int) -> None:
         super().__init__(settings, transactional_id=identity, transaction_timeout_ms=timeout_ms)
         self.identity = identity
-        self._calls = ThreadPoolExecutor(1, thread_name_prefix="transactions")
         self._open = False
         try:
             with named("preparing transactions", settings):
@@ -137,10 +137,23 @@ class KafkaPythonTransactions(KafkaPythonPublisher):
             self._in_time(self._producer.commit_transaction)
         self._open = False
 
-    def _in_time(self, call: Callable[[], None], seconds: float = _PATIENCE_SECONDS) -> None:
+    def _in_time(self, call: Callable[[], None], seconds: float = PATIENCE_SECONDS) -> None:
+        done: Future[None] = Future()
+
+        def run() -> None:
+            try:
+                call()
+            except Exception as error:  # noqa: BLE001  # goes to whoever waits
+                done.set_exception(error)
+            else:
+                done.set_result(None)
+
+        # no thread of an executor: the process would wait at its end for a call that may never come back
+        threading.Thread(target=run, name="transactions", daemon=True).start()
         try:
-            self._calls.submit(call).result(seconds)
+            done.result(seconds)
         except FutureTimeoutError as error:
+            self._open = False  # the call still runs: whoever comes next with this identity ends the transaction
             raise StartOverError(
                 f"ending a transaction: no answer from Kafka at {self._settings.bootstrap_servers} "
                 f"within {seconds:.0f} s; check that it runs"
@@ -152,4 +165,3 @@ class KafkaPythonTransactions(KafkaPythonPublisher):
             if self._open:
                 self._in_time(self._producer.abort_transaction, _LAST_PATIENCE_SECONDS)
         close_producer(self._producer, seconds=1)
-        self._calls.shutdown(wait=False)

@@ -24,7 +24,7 @@ from service.adapters.kafka_python.connection import close_producer, connection,
 from service.adapters.kafka_python.index import Entry, Index, Key, Manifest, Name, decode_name
 from service.checkpoint import Stored
 from service.deadline import Deadline
-from service.errors import CheckpointError, StartOverError, TopicMissingError
+from service.errors import BrokerError, CheckpointError, StartOverError, TopicMissingError
 from service.records import Partition
 from service.settings import KafkaSettings
 
@@ -232,7 +232,7 @@ class KafkaTopicStore:
         try:
             with named(action, self._settings):
                 yield
-        except StartOverError:
+        except BrokerError:
             self._drop_producer()
             raise
 
