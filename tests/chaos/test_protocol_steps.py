@@ -27,7 +27,7 @@ MOST_EVENTS = 100_000
     ("layout", "client"),
     [
         ("topic", "kafka-python"),
-        ("topic", "librdkafka"),
+        pytest.param("topic", "librdkafka", marks=pytest.mark.long_chaos),
         pytest.param("directory", "kafka-python", marks=pytest.mark.long_chaos),
     ],
 )

@@ -39,7 +39,7 @@ def killed(workers, kills, pause, rng, meanwhile):
         away.start(ready=False)
 
 
-@pytest.mark.parametrize("client", ["kafka-python", "librdkafka"])
+@pytest.mark.parametrize("client", ["kafka-python", pytest.param("librdkafka", marks=pytest.mark.long_chaos)])
 def test_two_workers_three_partitions_late_labels(new_service, dose):
     seed = random.randrange(10**6)
     rng = random.Random(seed)
