@@ -15,9 +15,9 @@ from nnstream.frozen.vectors import Input
 class OnnxBase:
     """One ONNX model with one float32 input and, of its outputs, one as the embedding.
 
-    Samples go through one at a time: matrix products of another number of rows are summed in another order, and
-    replay has to be exact to the bit. One thread, deterministic compute and no optimisation that looks at the
-    processor, for the same reason.
+    Samples go through one at a time: onnxruntime does not promise that a row has the same bits in a batch of another
+    size, and replay has to be exact to the bit. One thread, deterministic compute and no optimisation that looks at
+    the processor, for the same reason.
 
     Args:
         path: of the model.
