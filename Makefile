@@ -24,7 +24,7 @@ test: $(DEV_STAMP)  ## everything, against a real Apache Kafka
 	$(BIN)/pytest
 
 chaos: $(DEV_STAMP)  ## the long form of the chaos tests: 200 kills, about half an hour
-	$(BIN)/pytest tests/chaos --long-chaos --timeout 3600
+	$(BIN)/pytest -m "chaos or long_chaos" --long-chaos --timeout 3600
 
 check: test  ## the same as CI
 
@@ -49,7 +49,7 @@ lock: $(DEV_STAMP)  ## pin all dependencies anew
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--python-version 3.11 --extra demo -o requirements.lock pyproject.toml
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
-		--python-version 3.11 --extra demo --extra sklearn --group dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+		--python-version 3.11 --extra demo --extra librdkafka --extra sklearn --group dev -c requirements.lock -o requirements-dev.lock pyproject.toml
 
 clean:  ## remove the environment and everything built
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

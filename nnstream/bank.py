@@ -72,7 +72,8 @@ class Bank:
             pace = self._pace if spec.optimizer.takes_schedule else 1.0
             members.append(
                 (len(layers), len(spec.sizes) - 1, start, spec.parameter_count, slot, spec.optimizer.code,
-                 Loss.of(spec.loss), spec.schedule.code, spec.seed, spec.batch_size)
+                 Loss.of(spec.loss), spec.schedule.code, spec.seed, spec.batch_size,
+                 spec.lowest_learning, int(any(rate != 1 for rate in spec.rates[spec.lowest_learning :])))
             )  # fmt: skip
             layers += _layer_rows(spec)
             hyper.append(
@@ -99,6 +100,22 @@ class Bank:
         """
         self._pace = factor
         self._describe()
+
+    def set_layer_rates(self, layer_rates: tuple[float, ...]) -> None:
+        """Freeze, thaw, or change the learning-rate factors of all networks' layers from now on.
+
+        A frozen layer keeps its optimiser state; what an unfinished mini-batch has gathered for it is dropped.
+
+        Raises:
+            SpecError: there is not one usable factor a layer.
+        """
+        self.specs = tuple(replace(spec, layer_rates=layer_rates) for spec in self.specs)
+        self._describe()
+        for m, spec in enumerate(self.specs):
+            grad, rows = self.grad[self.span(m)], _layer_rows(spec)
+            for k, rate in enumerate(spec.rates):
+                if rate == 0:
+                    grad[rows[k][at.WEIGHTS] : rows[k][at.BIASES] + rows[k][at.FAN_OUT]] = 0
 
     def span(self, m: int) -> slice:
         """Return where the parameters of network `m` lie in `params`."""
@@ -173,10 +190,21 @@ class Bank:
 
     def losses(self, X: Array, Y: Array) -> npt.NDArray[np.float32]:
         """Return the loss of each row, float32 (networks, n), and learn nothing: weights of 0, and no step."""
-        n = len(X)
-        probe = self.with_batch_size(n + 1)
+        return self._probe(len(X)).predict_then_learn(X, Y, np.ones(len(X), np.bool_), np.zeros(len(X), np.float32))[
+            1
+        ]
+
+    def gradient_norm(self, X: Array, Y: Array) -> float:
+        """Return the length of the mean gradient of all networks over the rows, and learn nothing."""
+        probe = self._probe(len(X))
+        probe.predict_then_learn(X, Y, np.ones(len(X), np.bool_))
+        return float(np.linalg.norm(probe.grad)) / len(X)
+
+    def _probe(self, rows: int) -> "Bank":
+        """Return the same networks with a gradient of their own, that is not full after so many rows."""
+        probe = self.with_batch_size(rows + 1)
         probe.grad, probe.clocks = np.zeros_like(self.grad), np.zeros_like(self.clocks)
-        return probe.predict_then_learn(X, Y, np.ones(n, np.bool_), np.zeros(n, np.float32))[1]
+        return probe
 
     def explain(self, X: Array, target: int, steps: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Return what the score of each row owes to each input, of the first network.
@@ -311,13 +339,13 @@ def initial_params(spec: NetworkSpec) -> npt.NDArray[np.float32]:
     return np.concatenate(parts)
 
 
-def _layer_rows(spec: NetworkSpec) -> list[tuple[int, int, int, int, int]]:
-    rows = []
+def _layer_rows(spec: NetworkSpec) -> list[tuple[int, ...]]:
+    rows: list[tuple[int, ...]] = []
     weights = 0
     for k, (fan_in, fan_out) in enumerate(pairwise(spec.sizes)):
         hidden = k < len(spec.hidden)
         activation = Activation.of(spec.activation) if hidden else Activation.IDENTITY
         biases = weights + fan_in * fan_out
-        rows.append((fan_in, fan_out, int(activation), weights, biases))
+        rows.append((fan_in, fan_out, int(activation), weights, biases, round(spec.rates[k] * at.RATE_ONE)))
         weights = biases + fan_out
     return rows

@@ -17,16 +17,17 @@ from nnstream.kernels import losses as codes
 from nnstream.kernels import sparse as at
 from nnstream.kernels.basis import remember
 from nnstream.kernels.explain_mixture import carry_back, class_gradients, class_outputs, number_gradients, walk_path
-from nnstream.kernels.lanes import WIDTH
 from nnstream.kernels.mixture import mix_classes, mix_numbers, mix_two
-from nnstream.kernels.sparse import KEEP_EVERY, walk
+from nnstream.kernels.sparse import walk
 from nnstream.members import (
     CLASSIFIERS,
     CODES,
     REGRESSORS,
     Member,
+    Parts,
     carry_over,
     fresh,
+    lanes,
     parameter_count,
     shifted,
     slot_count,
@@ -35,41 +36,14 @@ from nnstream.members import (
     unit_count,
 )
 from nnstream.state import check_like
+from nnstream.watch import CHECK_EVERY, Watch
 
 Array = npt.NDArray[Any]
-CHECK_EVERY = KEEP_EVERY  # learned samples between two looks for members that have diverged
 _LARGEST_WEIGHT = 1e4
-_LARGEST_LOSS = 9.2
 _LARGEST_TRUST = np.float32(100.0)  # what one sample's weight may at most count for in the mixture
-_PATIENCE, _JUMP, _MARGIN, _SLOW = 4, 1.5, 0.1, 0.1
 _LONGEST_SEGMENT = 4096  # rows, most of them without a label: they need room, too
 _ABSENT = np.float32(-1e30)  # the score of a class that only fills lanes
 _CAPACITY = 2048  # of the replay ring: the longest window, and a whole segment beside it
-
-
-def lanes(count: int) -> int:
-    """Return the least number of whole lanes that holds so many."""
-    return -(-count // WIDTH) * WIDTH
-
-
-class Watch:
-    """Notices when the mixture's loss jumps, by comparing the last `CHECK_EVERY` samples with those before."""
-
-    def __init__(self) -> None:
-        self.numbers = np.zeros(3)  # loss since the last check, slow mean of what checks found, checks
-
-    def add(self, losses: Array, *, regression: bool) -> None:
-        """Add the losses of labelled samples, one by one: the sum must not depend on where a block was cut."""
-        capped = np.minimum(np.sqrt(losses) if regression else losses, _LARGEST_LOSS)
-        self.numbers[0] = np.cumsum(np.concatenate([self.numbers[:1], capped]))[-1]
-
-    def check(self) -> bool:
-        """Return whether the mean loss has jumped since the last checks."""
-        now, slow, checks = self.numbers[0] / CHECK_EVERY, self.numbers[1], self.numbers[2] + 1
-        jumped = bool(checks > _PATIENCE and now > _JUMP * slow + _MARGIN)
-        share = 1.0 if jumped or checks == 1 else max(1 / checks, _SLOW)
-        self.numbers[:] = 0.0, slow + share * (now - slow), checks
-        return jumped
 
 
 class Ensemble:
@@ -179,7 +153,7 @@ class Ensemble:
         return min(len(labelled), start + _LONGEST_SEGMENT, stop)
 
     def _walk(self, block: Block) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        n, k = len(block), self._outputs
+        n = len(block)
         columns, values = self._entries(block)
         targets = np.concatenate([block.y, block.weight[:, None]], axis=1)
         remember(
@@ -189,14 +163,18 @@ class Ensemble:
         scores = self._no_scores(n)
         if self.regression:
             scores[-1, :, 0] = values[:, 0]
-        scratch = np.empty((4, max(*self._table[:, at.UNITS], 3 * k)), np.float32)
-        loss = codes.HUBER if self.regression else (codes.LOG if k == 1 else codes.CROSS_ENTROPY)
         walk(
-            self._table, self._rates, loss, columns, values, targets, block.known, self._past_columns,
-            self._past_values, self._past_targets, self._learned, self._params, self._slots, self._powers, scratch,
-            k, scores,
+            self._table, self._rates, self._loss_code(), columns, values, targets, block.known, self._past_columns,
+            self._past_values, self._past_targets, self._learned, self._params, self._slots, self._powers,
+            self._scratch(), self._outputs, scores,
         )  # fmt: skip
         return self._mix(scores, block)
+
+    def _loss_code(self) -> int:
+        return codes.HUBER if self.regression else (codes.LOG if self._outputs == 1 else codes.CROSS_ENTROPY)
+
+    def _scratch(self) -> npt.NDArray[np.float32]:
+        return np.empty((4, max(*self._table[:, at.UNITS], 3 * self._outputs)), np.float32)
 
     def explain(self, block: Block, target: int, steps: int) -> Attribution:
         """Return what the prediction of the block's one row owes to each of its columns; see `nnstream.explain`.
@@ -293,6 +271,44 @@ class Ensemble:
             own[:] = self._fresh(j)
             self._slots[slot:slot_stop] = 0
             self._powers[j] = 1
+
+    # -- how its members are
+
+    def networks(self) -> list[tuple[Member, float, int, Parts]]:
+        """Return each member, its learning rate now, the first column that it sees, and its weights as views."""
+        rows = zip(self.members, self._rates[:, 0].tolist(), self._table, strict=True)
+        return [
+            (member, rate, int(row[at.FIRST_COLUMN]),
+             split(self._params[row[at.START] : row[at.STOP]], member, self._shape, self._outputs))
+            for member, rate, row in rows
+        ]  # fmt: skip
+
+    def newest(self, count: int) -> Array:
+        """Return where the newest learned samples lie in the ring, at most `count`."""
+        return np.arange(max(0, self._learned - count), self._learned) % _CAPACITY
+
+    def entries_of(self, j: int, rows: Array) -> tuple[Array, Array]:
+        """Return the columns and values that member `j` sees of samples in the ring."""
+        seen = slice(self._table[j, at.FIRST_ENTRY], self._table[j, at.LAST_ENTRY])
+        return self._past_columns[rows, seen], self._past_values[rows, seen]
+
+    def gradient_norms(self, count: int) -> npt.NDArray[np.float64]:
+        """Return the mean length of each member's gradient on the newest learned samples; NaN before the first.
+
+        A step of plain gradient descent at rate 1, on copies, is the gradient.
+        """
+        table, rates, powers = self._table.copy(), np.ones_like(self._rates), self._powers.copy()
+        table[:, at.OPTIMIZER], table[:, at.REPLAY_STEPS] = CODES["sgd"], 0
+        ring, norms = (self._past_columns, self._past_values, self._past_targets), []
+        for i in self.newest(count):
+            params, row = self._params.copy(), slice(i, i + 1)
+            walk(
+                table, rates, self._loss_code(), *(each[row] for each in ring), np.ones(1, np.bool_), *ring, 0,
+                params, self._slots, powers, self._scratch(), self._outputs, self._no_scores(1),
+            )  # fmt: skip
+            moved = np.square(self._params - params, dtype=np.float64)
+            norms.append([moved[start:stop].sum() for start, stop in table[:, at.START : at.STOP + 1]])
+        return np.sqrt(norms).mean(axis=0) if norms else np.full(len(self.members), np.nan)
 
     # -- growth and state
 

@@ -1,5 +1,6 @@
 """What a model lets learn: one network, or the ensemble, behind one interface."""
 
+from collections import deque
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,6 +10,7 @@ from nnstream.block import Attribution, Block
 from nnstream.network import Network
 
 Array = npt.NDArray[Any]
+_REMEMBERED = 64  # rows that were learned last
 
 
 class Learner(Protocol):
@@ -50,6 +52,7 @@ class SingleNetwork:
 
     def __init__(self, network: Network) -> None:
         self.network = network
+        self._newest: deque[Block] = deque()
 
     def predict(self, block: Block) -> npt.NDArray[np.float32]:  # noqa: D102
         return self.network.predict(block.X)
@@ -57,7 +60,21 @@ class SingleNetwork:
     def predict_then_learn(  # noqa: D102
         self, block: Block
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        if block.known.any():
+            self._newest.append(block)
+            while len(self._newest) > 1 and sum(map(len, self._newest)) - len(self._newest[0]) >= _REMEMBERED:
+                self._newest.popleft()
         return self.network.predict_then_learn(block.X, block.y, block.known, block.weight)
+
+    def newest(self, count: int) -> tuple[Array, Array]:
+        """Return the inputs and targets of the newest learned rows, at most `count`; no part of any state."""
+        spec = self.network.spec
+        blocks = [block for block in self._newest if block.X.shape[1] == spec.inputs]
+        if not blocks:
+            return np.empty((0, spec.inputs), np.float32), np.empty((0, 1), np.float32)
+        known = [(block.X[block.known], block.y[block.known]) for block in blocks]
+        rows, targets = (np.concatenate(parts)[-count:] for parts in zip(*known, strict=True))
+        return rows, targets
 
     def explain(self, block: Block, target: int, steps: int) -> Attribution:  # noqa: D102
         contributions, ends = self.network.explain(block.X, target, steps)

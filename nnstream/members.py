@@ -98,11 +98,16 @@ def span(member: Member, shape: Shape) -> Span:
             return Span(0, shape.entries, 0, shape.width)
 
 
+def lanes(count: int) -> int:
+    """Return the least number of whole lanes that holds so many."""
+    return -(-count // WIDTH) * WIDTH
+
+
 def unit_count(member: Member, outputs: int) -> int:
     """Return how many numbers a column's row of weights holds: whole lanes, but for one linear output."""
     if member.hidden:
         return member.hidden
-    return 1 if outputs == 1 else -(-outputs // WIDTH) * WIDTH
+    return 1 if outputs == 1 else lanes(outputs)
 
 
 def parameter_count(member: Member, shape: Shape, outputs: int) -> int:

@@ -57,6 +57,10 @@ class Network:
             start += fan_out
         return views
 
+    def gradient_norm(self, X: Floats, y: Floats) -> float:
+        """Return the length of the mean gradient over rows, float32 (n, inputs) and (n, targets); nothing changes."""
+        return self._bank.gradient_norm(X, y)
+
     def predict(self, X: npt.ArrayLike) -> Floats:
         """Return float32 (n, outputs): the predictions for the rows of `X` (n, inputs)."""
         outputs: Floats = self._bank.predict(_rows(X))[0]
@@ -142,6 +146,14 @@ class Network:
     def set_pace(self, factor: float) -> None:
         """Multiply the learning rate by `factor` from now on; see `Bank.set_pace`."""
         self._bank.set_pace(factor)
+
+    def set_layer_rates(self, *factors: float) -> None:
+        """Set the factor on the learning rate of each layer from now on: 0 freezes it, above 0 it learns (again).
+
+        Raises:
+            SpecError: there is not one usable factor a layer; see `NetworkSpec`.
+        """
+        self._bank.set_layer_rates(factors)
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays that, with the spec, are everything there is to know; not copies."""

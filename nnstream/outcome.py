@@ -51,6 +51,8 @@ class Outcome:
 
     def predictions(self) -> list[Label | None]:
         """Return the predicted class or number of each event, None where there is none."""
+        if len(self.segments) == 1 and len(self.segments[0].rows) == len(self.losses):
+            return best(self.segments[0])
         out: list[Label | None] = [None] * len(self.losses)
         for segment in self.segments:
             for i, prediction in zip(segment.rows, best(segment), strict=True):

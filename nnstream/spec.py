@@ -11,6 +11,7 @@ from nnstream.optimizers import SGD, Optimizer
 from nnstream.regularizers import Regularization
 from nnstream.schedules import Constant, Schedule
 
+_SMALLEST_RATE, _LARGEST_RATE = 1e-4, 1e4
 _SUITED = {Activation.TANH: "glorot", Activation.SIGMOID: "glorot"}
 
 
@@ -31,6 +32,8 @@ class NetworkSpec:
         initializer: by name (see `nnstream.initializers`); None takes what suits the activation.
         batch_size: samples whose mean gradient makes one step; 1 is stochastic gradient descent.
         seed: of the initial weights and of dropout.
+        layer_rates: a factor on the learning rate for each layer, the output layer included; 0 freezes the layer, and
+            frozen layers below all others cost no backward pass. (): 1 for all.
 
     Raises:
         SpecError: a value that cannot be, with what would be right.
@@ -48,6 +51,7 @@ class NetworkSpec:
     initializer: str | None = None
     batch_size: int = 1
     seed: int = 0
+    layer_rates: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         Activation.of(self.activation)
@@ -68,11 +72,38 @@ class NetworkSpec:
             raise SpecError(f"loss_shape is the quantile τ and must lie between 0 and 1, not {self.loss_shape}")
         if not self.optimizer.takes_schedule and self.schedule != Constant():
             raise SpecError(f"{type(self.optimizer).__name__} sets its own rates; leave the schedule out")
+        self._check_layer_rates()
+
+    def _check_layer_rates(self) -> None:
+        rates, layers = self.layer_rates, len(self.hidden) + 1
+        if rates and len(rates) != layers:
+            raise SpecError(f"layer_rates needs one factor a layer, {layers} with the output layer, not {len(rates)}")
+        wrong = [rate for rate in rates if rate != 0 and not _SMALLEST_RATE <= rate <= _LARGEST_RATE]
+        if wrong:
+            raise SpecError(
+                f"a factor in layer_rates is 0 (frozen) or lies between {_SMALLEST_RATE:g} and {_LARGEST_RATE:g}, "
+                f"it is not {wrong[0]}"
+            )
+        if rates and not any(rates):
+            raise SpecError("layer_rates freezes every layer, so nothing would learn; leave one above 0")
+        if not self.optimizer.takes_schedule and any(rate not in (0, 1) for rate in rates):
+            name = type(self.optimizer).__name__
+            raise SpecError(f"{name} sets its own rates; with it a factor in layer_rates is 0 (frozen) or 1")
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """Return the number of values between the layers, inputs and outputs included."""
         return (self.inputs, *self.hidden, self.outputs)
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """Return the factor on the learning rate of each layer."""
+        return self.layer_rates or (1.0,) * (len(self.hidden) + 1)
+
+    @property
+    def lowest_learning(self) -> int:
+        """Return the index of the first layer that is not frozen."""
+        return next(k for k, rate in enumerate(self.rates) if rate > 0)
 
     @property
     def parameter_count(self) -> int:

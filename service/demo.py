@@ -103,6 +103,7 @@ def _settings(name: str, bootstrap_servers: str, directory: Path, port: int) -> 
             "topics": {kind: f"{name}.{kind}" for kind in ("events", "predictions", "dead_letters", "alerts")},
             "kafka": {
                 "bootstrap_servers": bootstrap_servers,
+                "client": "kafka-python",  # the one the embedded broker was tried with
                 "group_id": f"demo-{name}",
                 "instance_id": "demo",
                 "idle_sleep_ms": 20,

@@ -50,6 +50,7 @@ class Joined:
         again: rows that correct a label that was learned before.
         refused: labels that could not be used, each with the offset at which that was found.
         expired: events whose label is no longer waited for, with that offset and the reason.
+        plain: whether every row is an event that came with its label.
     """
 
     records: list[Record] = field(default_factory=list)
@@ -62,6 +63,7 @@ class Joined:
     again: set[int] = field(default_factory=set)
     refused: list[tuple[int, Refused]] = field(default_factory=list)
     expired: list[tuple[int, Waiting, Reason]] = field(default_factory=list)
+    plain: bool = False
 
 
 class LabelJoin:
@@ -100,8 +102,9 @@ class LabelJoin:
             count = len(batch.records)
             rows = [features for features in batch.features if features is not None]
             return Joined(
-                batch.records, batch.ids, batch.timestamps, rows, batch.labels, [True] * count, [None] * count
-            )
+                batch.records, batch.ids, batch.timestamps, rows, batch.labels, [True] * count, [None] * count,
+                plain=True,
+            )  # fmt: skip
         joined = Joined()
         columns = zip(batch.records, batch.ids, batch.timestamps, batch.features, batch.labels, strict=True)
         for record, name, ts, features, label in columns:

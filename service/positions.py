@@ -54,7 +54,7 @@ def encode(position: Position) -> str:
 def decode(offset: int, text: str | None) -> Position:
     """Return the position that was committed; metadata of other programs say nothing about a checkpoint."""
     try:
-        found: Any = json.loads(text or "{}")
+        found: Any = json.loads((text or "{}").rstrip("\0"))  # confluent-kafka commits C's end of text with it
     except ValueError:
         found = {}
     if not isinstance(found, dict):

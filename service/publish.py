@@ -1,7 +1,8 @@
 """Stage 7: predictions, alerts and dead letters out. Encoding is pure; the adapters implement `Publisher`."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
+from itertools import repeat, starmap
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -14,6 +15,7 @@ from service.records import Outgoing, Partition, Record, Refused
 
 _NO_FIELDS: Mapping[str, Any] = {}
 _ENVELOPE_BYTES = 5_000  # our header, and what Kafka adds to a record
+_outgoing = partial(tuple.__new__, Outgoing)  # as Outgoing(*fields), without a call of Python for each
 _encoder = msgspec.json.Encoder()
 _encode = _encoder.encode
 
@@ -106,11 +108,15 @@ def predictions(
     for segment in outcome.segments:
         kept = [k for k, i in enumerate(segment.rows) if rows.is_event[i]]
         values = _bodies(rows, segment, kept, outcome, model, source, more)
-        for k, value in zip(kept, values, strict=True):
-            i = segment.rows[k]
-            record = rows.records[i]
-            at = stamp(rows.timestamps[i], record)
-            out[i] = Outgoing(topic, source.number, record.key, value, (), at)
+        index = [segment.rows[k] for k in kept]
+        records = [rows.records[i] for i in index]
+        stamps = [stamp(rows.timestamps[i], record) for i, record in zip(index, records, strict=True)]
+        columns = zip([record.key for record in records], values, repeat(()), stamps, strict=False)
+        made = [_outgoing((topic, source.number, *rest)) for rest in columns]
+        if len(made) == len(out):
+            return list(made)
+        for i, each in zip(index, made, strict=True):
+            out[i] = each
     return out
 
 
@@ -128,17 +134,26 @@ def _bodies(
     known = [rows.labels[i] for i in index]
     losses = outcome.losses[index].tolist()
     said = best(segment)
-    bodies = [
-        _Prediction(
-            rows.ids[i], rows.timestamps[i], said[k], shares, _Model(model, version),
-            msgspec.UNSET if label is None else label,
-            msgspec.UNSET if label is None or loss != loss else loss,  # noqa: PLR0124  # NaN is not itself
-            _Source(source.topic, source.number, rows.records[i].offset), **more.get(i, _NO_FIELDS),
+    bodies = list(
+        map(
+            _Prediction,
+            [rows.ids[i] for i in index],
+            [rows.timestamps[i] for i in index],
+            [said[k] for k in kept],
+            _probabilities(segment, kept),
+            map(_Model, repeat(model), outcome.versions[index].tolist()),
+            [msgspec.UNSET if label is None else label for label in known],
+            [
+                msgspec.UNSET if label is None or loss != loss else loss  # noqa: PLR0124  # NaN is not itself
+                for label, loss in zip(known, losses, strict=True)
+            ],
+            map(_Source, repeat(source.topic), repeat(source.number), [rows.records[i].offset for i in index]),
         )
-        for k, i, shares, version, label, loss in zip(
-            kept, index, _probabilities(segment, kept), outcome.versions[index].tolist(), known, losses, strict=True
-        )
-    ]  # fmt: skip
+    )
+    if more:
+        for i, body in zip(index, bodies, strict=True):
+            for name, value in more.get(i, _NO_FIELDS).items():
+                setattr(body, name, value)
     return _encoder.encode_lines(bodies).split(b"\n")[:-1]
 
 
@@ -147,7 +162,7 @@ def _probabilities(segment: Segment, kept: Sequence[int]) -> list[Any]:
     if not segment.classes:
         return [msgspec.UNSET] * len(kept)
     kind = _shares(tuple(map(category_text, segment.classes)))
-    return [kind(*shares) for shares in segment.outputs[list(kept)].tolist()]
+    return list(starmap(kind, segment.outputs[list(kept)].tolist()))
 
 
 @lru_cache(maxsize=128)

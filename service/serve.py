@@ -1,5 +1,6 @@
 """`nnstream serve`: the worker's loop in this thread, HTTP in another, signals in between."""
 
+import gc
 import signal
 from types import FrameType
 
@@ -16,6 +17,8 @@ from service.wiring import build_worker
 
 log = structlog.get_logger()
 
+_NEW_OBJECTS = 50_000  # a poll makes thousands that wait for an acknowledgement, and hardly ever a cycle
+
 
 def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; then finish the batch, commit, checkpoint and leave the group."""
@@ -28,6 +31,8 @@ def serve(settings: Settings) -> None:
         log.info("stopping", signal=signal.Signals(number).name)
         worker.stop()
 
+    gc.freeze()  # what was made so far stays: the collector need not look at it again
+    gc.set_threshold(_NEW_OBJECTS, 20, 20)
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     if not settings.http.enabled:

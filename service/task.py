@@ -138,7 +138,7 @@ class Task:
         """Show the monitor each event when it is predicted, and each label with the prediction that was published."""
         predicted, losses = outcome.predictions(), outcome.losses.tolist()
         chances = outcome.chances(joined.labels) if self.monitor.spec.enabled else np.empty((len(losses), 2))
-        if _plain(joined, outcome):
+        if joined.plain and not outcome.refused:
             events = answers = list(range(len(joined.records)))
             delays = [math.nan] * len(answers)
         else:
@@ -318,11 +318,6 @@ class Task:
     def replay_to(self, committed: Position) -> None:
         """Replay up to what is committed now."""
         self.intake.resume(self.offset, self.intake.labels_offset, committed)
-
-
-def _plain(joined: Joined, outcome: Outcome) -> bool:
-    """Return whether each row is an event that came with its label, and was learned."""
-    return not outcome.refused and all(joined.is_event) and not joined.again and None not in joined.labels
 
 
 def _monitor_spec(settings: Settings) -> MonitorSpec:

@@ -1,10 +1,13 @@
 """The only place where concrete classes meet: settings in, a worker out."""
 
+import importlib.util
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 
@@ -20,14 +23,16 @@ from service.adapters.kafka_python.source import KafkaPythonSource
 from service.adapters.kafka_python.store import KafkaTopicStore
 from service.adapters.kafka_python.topics import KafkaPythonTopics
 from service.checkpoint import CheckpointStore
+from service.client_statistics import ClientStatistics, ignore
 from service.connection import Connection
-from service.errors import TransactionsMissingError
+from service.errors import SettingsError, TransactionsMissingError
 from service.formats.json_object import JsonFormat
 from service.formats.known import FORMATS
 from service.publish import Publisher
 from service.records import Partition
 from service.recovery import Checkpoints
-from service.settings import ModelSettings, OptimizerSettings, Settings
+from service.settings import KafkaSettings, ModelSettings, OptimizerSettings, Settings
+from service.source import Source
 from service.standby import Standby
 from service.task import Task
 from service.telemetry import Telemetry
@@ -97,17 +102,52 @@ def prepare_topics(settings: Settings) -> Topics:
         admin.close()
 
 
-def new_publisher(settings: Settings, identity: str) -> KafkaPythonPublisher:
+class Client(NamedTuple):
+    """What a Kafka client brings: makers of the ends of the stream."""
+
+    source: Callable[[KafkaSettings], Source]
+    publisher: Callable[[KafkaSettings], Publisher]
+    transactions: Callable[[KafkaSettings, str, int], Publisher]
+
+
+def client(settings: KafkaSettings, note: Callable[[ClientStatistics], None] = ignore) -> Client:
+    """Return the client that was asked for; it tells `note` about itself now and then, where it can.
+
+    Raises:
+        SettingsError: it is not installed.
+    """
+    installed = importlib.util.find_spec("confluent_kafka") is not None
+    if settings.client == "librdkafka" and not installed:
+        raise SettingsError(
+            "kafka.client is librdkafka, which is not installed: pip install 'nnstream[librdkafka]', "
+            "or set kafka.client to kafka-python"
+        )
+    if settings.client == "kafka-python" or not installed:
+        return Client(KafkaPythonSource, KafkaPythonPublisher, KafkaPythonTransactions)
+    from service.adapters.librdkafka.publisher import (  # noqa: PLC0415  # an extra
+        LibrdkafkaPublisher,
+        LibrdkafkaTransactions,
+    )
+    from service.adapters.librdkafka.source import LibrdkafkaSource  # noqa: PLC0415
+
+    return Client(
+        partial(LibrdkafkaSource, note=note),
+        partial(LibrdkafkaPublisher, note=note),
+        partial(LibrdkafkaTransactions, note=note),
+    )
+
+
+def new_publisher(settings: Settings, identity: str, note: Callable[[ClientStatistics], None] = ignore) -> Publisher:
     """Return a publisher with the promise that was asked for, or the best that the broker can keep."""
-    wanted = settings.delivery.guarantee
+    wanted, made = settings.delivery.guarantee, client(settings.kafka, note)
     if wanted != "at_least_once":
         try:
-            return KafkaPythonTransactions(settings.kafka, identity, settings.delivery.transaction_timeout_ms)
+            return made.transactions(settings.kafka, identity, settings.delivery.transaction_timeout_ms)
         except TransactionsMissingError as error:
             if wanted == "exactly_once":
                 raise
             log.warning("delivering at least once", reason=str(error))
-    return KafkaPythonPublisher(settings.kafka)
+    return made.publisher(settings.kafka)
 
 
 def new_store(settings: Settings) -> CheckpointStore:
@@ -133,9 +173,9 @@ def build_worker(settings: Settings, watcher: Watcher | None = None) -> Worker:
 
     def connect() -> Connection:
         with ExitStack() as undo:
-            publisher = new_publisher(settings, identity)
+            publisher = new_publisher(settings, identity, telemetry.client)
             undo.callback(publisher.close)
-            source = KafkaPythonSource(kafka)
+            source = client(kafka, telemetry.client).source(kafka)
             undo.pop_all()
         return Connection(source, publisher, new_store(settings))
 

@@ -89,7 +89,7 @@ class Worker:
                     )
                     self.state = "reconnecting"
                     log.warning("starting over from the last commit", reason=str(error), pause_seconds=pause)
-                    self.telemetry.restarted()
+                    self.telemetry.restarted(transactional=self._publisher.identity is not None)
                     self._stopping.wait(pause)
         finally:
             self.state = "stopped"
@@ -194,7 +194,7 @@ class Worker:
         for partition, task in self.tasks.items():
             if partition not in leaving:
                 task.lag = self._source.lag(partition)
-                task.metrics.progress(task.learner.model, task.lag)
+                task.metrics.progress(task.learner.model, task.lag, to_replay=task.live_from - task.offset)
         return True
 
     def _position(self, task: Task, leaves: bool) -> Position | None:

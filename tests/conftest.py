@@ -14,6 +14,26 @@ from pathlib import Path
 
 import pytest
 
+CLIENTS = ["kafka-python", "librdkafka"]
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--kafka-client",
+        choices=CLIENTS,
+        default=CLIENTS[0],
+        help="the client of services whose test does not say which (default: %(default)s)",
+    )
+    parser.addoption(
+        "--long-chaos", action="store_true", help="200 kills over 200,000 events, a broker frozen for 60 s"
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    """The long form's own tests are not collected otherwise; they are named by `make chaos`."""
+    if not config.getoption("--long-chaos"):
+        items[:] = [item for item in items if item.get_closest_marker("long_chaos") is None]
+
 
 def pytest_configure(config):
     """Every warning is an error (pyproject.toml), but for two of kafka-python's 3.0.12 own."""
@@ -85,14 +105,20 @@ def kafka(kafka_bootstrap_servers):
 
 
 @pytest.fixture
-def new_service(kafka, compiled, tmp_path, unique):
+def client(request):
+    """The Kafka client of services; a test that is parametrised with it has its own."""
+    return request.config.getoption("--kafka-client")
+
+
+@pytest.fixture
+def new_service(kafka, compiled, tmp_path, unique, client):
     """Make services, which end with the test: `new_service({"model": {…}}, worker="second")`."""
     from harness import Service
 
     services = []
 
     def new(settings=None, worker="service"):
-        services.append(Service(kafka, tmp_path, unique("stream"), settings, worker))
+        services.append(Service(kafka, tmp_path, unique("stream"), settings, worker, client))
         return services[-1]
 
     yield new

@@ -29,7 +29,7 @@ STAGE_IMPORTS = {
 }
 # Who else may import a stage: the task calls all in order; the rest see protocols and records.
 STAGE_USERS = {
-    "source": {"worker", "connection", "standby", "task", "recovery", "adapters", "testing"},
+    "source": {"wiring", "worker", "connection", "standby", "task", "recovery", "adapters", "testing"},
     "decode": {"task"},
     "learner": {"task"},
     "reasons": {"task", "web"},

@@ -15,7 +15,9 @@ LOSS = 6
 SCHEDULE = 7
 SEED = 8
 BATCH_SIZE = 9
-MEMBER_COLUMNS = 10
+LOWEST_LEARNING = 10  # index of the first layer that is not frozen
+OWN_RATES = 11  # 1 where a layer's RATE is not RATE_ONE
+MEMBER_COLUMNS = 12
 
 # Columns of the layers' table (int64); weights and biases are offsets into the flat parameter vector
 FAN_IN = 0
@@ -23,7 +25,9 @@ FAN_OUT = 1
 ACTIVATION = 2
 WEIGHTS = 3
 BIASES = 4
-LAYER_COLUMNS = 5
+RATE = 5  # factor on the learning rate, in units of 1 / RATE_ONE; 0 is frozen
+LAYER_COLUMNS = 6
+RATE_ONE = 1 << 24
 
 # Columns of the hyper-parameters' table (float32).
 LEARNING_RATE = 0

@@ -23,6 +23,8 @@ _COCOB_ALPHA = np.float32(100.0)
 def update(
     code: int,
     layers: Table,
+    start: int,
+    stop: int,
     params: Vector,
     grad: Vector,
     slots: Vector,
@@ -34,7 +36,21 @@ def update(
     l2: Scalar,
     powers: Doubles,
 ) -> None:
-    """Move `params` against `grad`. `powers` (float64) holds beta1^t and beta2^t of the steps so far."""
+    """Move `params[start:stop]`, which are those of `layers`, against `grad`.
+
+    `powers` (float64) holds beta1^t and beta2^t, this step counted: see `count_step`.
+    """
+    size = params.shape[0]
+    if code == FTRL:
+        for k in range(layers.shape[0]):
+            w, b = layers[k, at.WEIGHTS], layers[k, at.BIASES]
+            end = b + layers[k, at.FAN_OUT]
+            _ftrl(params[w:b], grad[w:b], slots[w:b], slots[size + w : size + b], rate, beta1, l1, l2)
+            _ftrl(params[b:end], grad[b:end], slots[b:end], slots[size + b : size + end], rate, beta1, ZERO, ZERO)
+        return
+    # Slices, walked from 0: from another start numba allows for negative indices, and the loops do not vectorise.
+    params, grad = params[start:stop], grad[start:stop]
+    slots = slots[start:]
     n = params.shape[0]
     if code == SGD:
         for p in range(n):
@@ -59,15 +75,17 @@ def update(
             slots[p] = v
             params[p] -= rate * grad[p] / (np.sqrt(v) + epsilon)
     elif ADAM <= code <= AMSGRAD:
-        _adam_family(code, params, grad, slots, rate, beta1, beta2, epsilon, powers)
-    elif code == FTRL:
-        for k in range(layers.shape[0]):
-            w, b = layers[k, at.WEIGHTS], layers[k, at.BIASES]
-            end = b + layers[k, at.FAN_OUT]
-            _ftrl(params[w:b], grad[w:b], slots[w:b], slots[n + w : n + b], rate, beta1, l1, l2)
-            _ftrl(params[b:end], grad[b:end], slots[b:end], slots[n + b : n + end], rate, beta1, ZERO, ZERO)
+        _adam_family(code, size, params, grad, slots, rate, beta1, beta2, epsilon, powers)
     elif code == COCOB:
-        _cocob(params, grad, slots)
+        _cocob(size, params, grad, slots)
+
+
+@jit
+def count_step(code: int, powers: Doubles, beta1: Scalar, beta2: Scalar) -> None:
+    """Count one step of an optimiser that corrects its averages' bias, however many slices `update` takes it in."""
+    if ADAM <= code <= AMSGRAD:
+        powers[0] *= beta1
+        powers[1] *= beta2
 
 
 @jit
@@ -78,6 +96,7 @@ def _flush(v: Scalar) -> Scalar:
 @jit
 def _adam_family(
     code: int,
+    size: int,
     params: Vector,
     grad: Vector,
     slots: Vector,
@@ -88,11 +107,9 @@ def _adam_family(
     powers: Doubles,
 ) -> None:
     n = params.shape[0]
-    powers[0] *= beta1
-    powers[1] *= beta2
     scale1 = np.float32(1.0 / (1.0 - powers[0]))
     scale2 = np.float32(1.0 / (1.0 - powers[1]))
-    m, v = slots[:n], slots[n : 2 * n]
+    m, v = slots[:n], slots[size : size + n]
     if code == ADAM:
         for p in range(n):
             m[p] = _flush(beta1 * m[p] + (ONE - beta1) * grad[p])
@@ -106,7 +123,7 @@ def _adam_family(
             ahead = beta1 * m[p] * scale1_next + (ONE - beta1) * grad[p] * scale1
             params[p] -= rate * ahead / (np.sqrt(v[p] * scale2) + epsilon)
     else:
-        top = slots[2 * n : 3 * n]
+        top = slots[2 * size : 2 * size + n]
         for p in range(n):
             m[p] = _flush(beta1 * m[p] + (ONE - beta1) * grad[p])
             v[p] = _flush(beta2 * v[p] + (ONE - beta2) * grad[p] * grad[p])
@@ -130,16 +147,16 @@ def _ftrl(
 
 
 @jit
-def _cocob(params: Vector, grad: Vector, slots: Vector) -> None:
+def _cocob(size: int, params: Vector, grad: Vector, slots: Vector) -> None:
     n = params.shape[0]
-    start, scale, total = slots[:n], slots[n : 2 * n], slots[2 * n : 3 * n]
-    reward, theta = slots[3 * n : 4 * n], slots[4 * n : 5 * n]
+    origin, scale, total = slots[:n], slots[size : size + n], slots[2 * size : 2 * size + n]
+    reward, theta = slots[3 * size : 3 * size + n], slots[4 * size : 4 * size + n]
     for p in range(n):
         g = -grad[p]
         scale[p] = max(scale[p], abs(g))
         total[p] += abs(g)
-        reward[p] = max(reward[p] + (params[p] - start[p]) * g, ZERO)
+        reward[p] = max(reward[p] + (params[p] - origin[p]) * g, ZERO)
         theta[p] += g
         floor = max(total[p] + scale[p], _COCOB_ALPHA * scale[p])
         if scale[p] > ZERO:
-            params[p] = start[p] + theta[p] / floor * ((scale[p] + reward[p]) / scale[p])
+            params[p] = origin[p] + theta[p] / floor * ((scale[p] + reward[p]) / scale[p])

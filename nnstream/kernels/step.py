@@ -12,7 +12,7 @@ from nnstream.kernels.activations import activate, multiply_by_derivative
 from nnstream.kernels.dense import backward_inputs, backward_weights, forward
 from nnstream.kernels.elementary import ONE, ZERO
 from nnstream.kernels.losses import LOG, gradient, link, log_losses, loss
-from nnstream.kernels.optimizers import FTRL, update
+from nnstream.kernels.optimizers import FTRL, count_step, update
 from nnstream.kernels.regularizers import clip_by_norm, clip_by_value, draw_mask, limit_norms, penalise
 from nnstream.kernels.schedules import rate_factor
 from nnstream.kernels.types import Cube, Doubles, Flags, Matrix, Scalar, Table, Vector
@@ -20,6 +20,7 @@ from nnstream.kernels.types import Cube, Doubles, Flags, Matrix, Scalar, Table, 
 _NEGLIGIBLE = np.float32(1e-8)
 _LARGEST_BITS = np.float32(1e15).view(np.int32)  # a gradient beyond that has diverged; its square is still a float32
 _MAGNITUDE = np.int32(0x7FFFFFFF)
+_RATE_ONE = np.float32(at.RATE_ONE)
 
 
 @jit
@@ -124,7 +125,10 @@ def _walk(
         if not _scale_delta(delta[last:], weight[i]):
             clock[at.SKIPPED] += 1
             continue
-        _backward(X[i], layers, params, z, a, mask, dropout > ZERO, delta, grad, clock[at.PENDING] > 0)
+        _backward(
+            X[i], layers, member[at.LOWEST_LEARNING], params, z, a, mask, dropout > ZERO, delta, grad,
+            clock[at.PENDING] > 0,
+        )  # fmt: skip
         clock[at.PENDING] += 1
         if clock[at.PENDING] == member[at.BATCH_SIZE]:
             _step(member, layers, hyper, params, slots, grad, powers, clock)
@@ -168,6 +172,7 @@ def _scale_delta(delta: Vector, weight: Vector) -> bool:
 def _backward(
     x0: Vector,
     layers: Table,
+    lowest: int,
     params: Vector,
     z: Vector,
     a: Vector,
@@ -178,14 +183,15 @@ def _backward(
     accumulate: bool,
 ) -> None:
     stop = z.shape[0]
-    for k in range(layers.shape[0] - 1, -1, -1):
+    for k in range(layers.shape[0] - 1, lowest - 1, -1):
         fan_in, fan_out = layers[k, at.FAN_IN], layers[k, at.FAN_OUT]
         w, b = layers[k, at.WEIGHTS], layers[k, at.BIASES]
         start = stop - fan_out
         below = start - fan_in
         x = x0 if k == 0 else a[below:start]
-        backward_weights(x, delta[start:stop], grad[w:b], grad[b : b + fan_out], accumulate)
-        if k > 0:
+        if layers[k, at.RATE] > 0:
+            backward_weights(x, delta[start:stop], grad[w:b], grad[b : b + fan_out], accumulate)
+        if k > lowest:
             backward_inputs(params[w:b], delta[start:stop], delta[below:start])
             _activation_gradient(layers[k - 1, at.ACTIVATION], z, a, mask, use_mask, delta, below, start)
         stop = start
@@ -216,34 +222,62 @@ def _step(
     """Take one optimiser step with the gradient gathered so far, or drop it where it is not a usable number."""
     pending = clock[at.PENDING]
     clock[at.PENDING] = 0
+    layers = layers[member[at.LOWEST_LEARNING] :]
+    start = layers[0, at.WEIGHTS]
+    learning = grad[start:]
     if pending > 1:
         share = ONE / np.float32(pending)
-        for p in range(grad.shape[0]):
-            grad[p] *= share
+        for p in range(learning.shape[0]):
+            learning[p] *= share
     if hyper[at.CLIP_VALUE] > ZERO:
-        clip_by_value(grad, hyper[at.CLIP_VALUE])
+        clip_by_value(learning, hyper[at.CLIP_VALUE])
     if hyper[at.CLIP_NORM] > ZERO:
-        clip_by_norm(grad, hyper[at.CLIP_NORM])
+        clip_by_norm(learning, hyper[at.CLIP_NORM])
     if member[at.OPTIMIZER] != FTRL:
         _add_penalties(layers, hyper, params, grad)
-    if not _is_bounded(grad):
+    if not _is_bounded(learning):
         clock[at.SKIPPED] += pending
         return
     s = at.SCHEDULE_START
     rate = hyper[at.LEARNING_RATE] * rate_factor(
         member[at.SCHEDULE], hyper[s], hyper[s + 1], hyper[s + 2], clock[at.STEPS]
     )
+    count_step(member[at.OPTIMIZER], powers, hyper[at.BETA1], hyper[at.BETA2])
+    if member[at.OWN_RATES] == 0:
+        _move(member, layers, start, params.shape[0], hyper, params, slots, grad, rate, powers)
+    else:
+        for k in range(layers.shape[0]):
+            if layers[k, at.RATE] > 0:
+                first, end = layers[k, at.WEIGHTS], layers[k, at.BIASES] + layers[k, at.FAN_OUT]
+                own = rate * (np.float32(layers[k, at.RATE]) / _RATE_ONE)
+                _move(member, layers[k : k + 1], first, end, hyper, params, slots, grad, own, powers)
+    clock[at.STEPS] += 1
+
+
+@jit
+def _move(
+    member: Table,
+    layers: Table,
+    start: int,
+    stop: int,
+    hyper: Vector,
+    params: Vector,
+    slots: Vector,
+    grad: Vector,
+    rate: Scalar,
+    powers: Doubles,
+) -> None:
+    """Move the parameters of `layers`, which lie from `start` to `stop`, with one learning rate."""
     if hyper[at.WEIGHT_DECAY] > ZERO:
         _decay(layers, rate * hyper[at.WEIGHT_DECAY], params)
     update(
-        member[at.OPTIMIZER], layers, params, grad, slots, rate,
+        member[at.OPTIMIZER], layers, start, stop, params, grad, slots, rate,
         hyper[at.BETA1], hyper[at.BETA2], hyper[at.EPSILON], hyper[at.L1], hyper[at.L2], powers,
     )  # fmt: skip
     if hyper[at.MAX_NORM] > ZERO:
         for k in range(layers.shape[0]):
             w, b = layers[k, at.WEIGHTS], layers[k, at.BIASES]
             limit_norms(params[w:b], layers[k, at.FAN_IN], layers[k, at.FAN_OUT], hyper[at.MAX_NORM])
-    clock[at.STEPS] += 1
 
 
 @jit
@@ -266,6 +300,8 @@ def _add_penalties(layers: Table, hyper: Vector, params: Vector, grad: Vector) -
         return
     for k in range(layers.shape[0]):
         w, b = layers[k, at.WEIGHTS], layers[k, at.BIASES]
+        if layers[k, at.RATE] == 0:
+            continue
         penalise(params[w:b], grad[w:b], l1, l2)
 
 

@@ -44,6 +44,11 @@ class KafkaSettings(Section):
 
     bootstrap_servers: str = "localhost:9092"
     """host:port, several with commas."""
+    client: Literal["auto", "kafka-python", "librdkafka"] = "auto"
+    """Of the events and results; `auto`: librdkafka where the extra `nnstream[librdkafka]` is installed."""
+    profile: Literal["latency", "throughput"] = "throughput"
+    """`throughput`: a prediction waits up to 5 ms for others, so that they travel together. `latency`: it goes at
+    once."""
     group_id: str = "nnstream"
     """Consumer group; workers of one group share the partitions."""
     instance_id: str | None = None

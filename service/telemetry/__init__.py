@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 from prometheus_client.metrics import MetricWrapperBase
 
+from service.client_statistics import ClientStatistics
 from service.records import Partition
 from service.telemetry.metrics import Metrics
 from service.telemetry.partition import PartitionMetrics, Stage
@@ -14,9 +15,16 @@ __all__ = ["PartitionMetrics", "Stage", "Telemetry"]
 class Telemetry(Metrics):
     """All metrics of a worker, in a registry of its own; see `Metrics`."""
 
-    def restarted(self) -> None:
-        """Count a start from the last commit."""
+    def client(self, said: ClientStatistics) -> None:
+        """Note what a Kafka client says of itself."""
+        self.client_waiting.labels(self.model, said.end).set(said.waiting)
+        self.round_trip.labels(self.model, said.end).set(said.round_trip_seconds)
+
+    def restarted(self, *, transactional: bool) -> None:
+        """Count a start from the last commit; a transaction that was open then is given up."""
         self.restarts.labels(self.model).inc()
+        if transactional:
+            self.aborted.labels(self.model).inc()
 
     def partition(self, partition: Partition) -> PartitionMetrics:
         """Return the metrics of one partition."""

@@ -66,6 +66,21 @@ class Metrics:
         self.weight = Gauge(
             "nnstream_member_weight", "Share of each network in the ensemble's mixture.", (*own, "member"), registry=r
         )
+        self.rate = Gauge(
+            "nnstream_member_learning_rate", "Learning rate of each network, before any schedule.", (*own, "member"),
+            registry=r,
+        )  # fmt: skip
+        self.weight_norm = Gauge(
+            "nnstream_weight_norm", "Euclidean length of all weights of each network.", (*own, "member"), registry=r
+        )
+        self.gradient_norm = Gauge(
+            "nnstream_gradient_norm", "Mean length of each network's gradients of the newest learned events.",
+            (*own, "member"), registry=r,
+        )  # fmt: skip
+        self.dead = Gauge(
+            "nnstream_dead_relu_ratio", "Hidden ReLU units that were 0 in all of the newest learned events.",
+            (*own, "member"), registry=r,
+        )  # fmt: skip
         self.coverage = Gauge(
             "nnstream_coverage", "Share of the newest intervals or sets that held their label.", own, registry=r
         )
@@ -81,6 +96,13 @@ class Metrics:
         )  # fmt: skip
         self.version = Gauge("nnstream_model_version", "Samples the model has learned.", own, registry=r)
         self.lag = Gauge("nnstream_consumer_lag_events", "Events not yet taken in.", own, registry=r)
+        self.lag_seconds = Gauge(
+            "nnstream_consumer_lag_seconds", "Age of the newest event taken in while others wait; 0 while none does.",
+            own, registry=r,
+        )  # fmt: skip
+        self.to_replay = Gauge(
+            "nnstream_events_to_replay", "Events still to be learned again after a restart.", own, registry=r
+        )
         self.batch_events = Histogram("nnstream_batch_events", "Events in a batch.", own, registry=r, buckets=_BATCH)
         self.stage_seconds = Histogram(
             "nnstream_stage_duration_seconds", "Time a batch spends in a stage.", (*own, "stage"),
@@ -104,7 +126,13 @@ class Metrics:
         self.restarts = Counter(
             "nnstream_restarts", "Times a worker started over from its last commit.", ("model",), registry=r
         )
-        self.commits = Counter("nnstream_commits", "Commits of input offsets.", ("model",), registry=r)
+        self.commits = Counter(
+            "nnstream_commits", "Commits of input offsets; exactly once: of transactions.", ("model",), registry=r
+        )
+        self.aborted = Counter(
+            "nnstream_transactions_aborted", "Transactions given up; what was published in them never counts.",
+            ("model",), registry=r,
+        )  # fmt: skip
         self.commit_seconds = Histogram(
             "nnstream_commit_duration_seconds", "Time until results are acknowledged and offsets committed.",
             ("model",), registry=r, buckets=_SECONDS,
@@ -114,9 +142,18 @@ class Metrics:
             "nnstream_standby_partitions", "Partitions of others that this worker keeps a warm copy of.", ("model",),
             registry=r,
         )  # fmt: skip
+        self.client_waiting = Gauge(
+            "nnstream_kafka_client_records",
+            "Records that librdkafka holds: fetched and not yet taken, or taken and not yet acknowledged.",
+            ("model", "end"), registry=r,
+        )  # fmt: skip
+        self.round_trip = Gauge(
+            "nnstream_kafka_round_trip_seconds", "Mean of librdkafka's newest requests, of the slowest broker.",
+            ("model", "end"), registry=r,
+        )  # fmt: skip
         self.broker_reachable = Gauge(
             "nnstream_broker_reachable", "Whether any bootstrap server takes a connection.", ("model",), registry=r
         )
-        for counter in (self.restarts, self.commits):
+        for counter in (self.restarts, self.commits, self.aborted):
             counter.labels(model)
         Info("nnstream_build", "What is running.", registry=r).info({"version": __version__})

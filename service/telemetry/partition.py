@@ -11,14 +11,18 @@ from prometheus_client import Gauge
 
 from nnstream.conformal import Conformal
 from nnstream.drift.signals import SIGNALS
+from nnstream.health import health
 from nnstream.model import Model
 from nnstream.outcome import Outcome
+from nnstream.responses import predictor
 from service.events import Problem
 from service.intake import Batch
 from service.labels import Joined, Reason
 from service.monitor import Drift, Monitor
 from service.records import Partition, Refused
 from service.telemetry.metrics import Metrics
+
+_LOOK_SECONDS = 2.0  # between two looks at the networks: each takes milliseconds
 
 
 class Stage(StrEnum):
@@ -39,6 +43,8 @@ class PartitionMetrics:
         self._all = all_metrics
         self._labels = (all_metrics.model, str(partition.number))
         self._gauges: dict[tuple[str, ...], Gauge] = {}  # to find one by its labels takes longer than to set it
+        self._newest_ms = 0
+        self._next_look = 0.0
         self._begin_at_zero()
 
     def _begin_at_zero(self) -> None:
@@ -66,18 +72,21 @@ class PartitionMetrics:
     ) -> None:  # fmt: skip
         """Count a batch."""
         m, labels, records = self._all, self._labels, batch.records
+        self._newest_ms = records[-1].timestamp
         m.pending.labels(*labels).set(pending[0])
         m.early.labels(*labels).set(pending[1])
         if not batch.live:
             m.replayed.labels(*labels).inc(len(records))
             return
         m.events.labels(*labels).inc(sum(joined.is_event) + len(refused))
-        m.event_bytes.labels(*labels).inc(sum(len(record.value or b"") for record in records))
+        m.event_bytes.labels(*labels).inc(sum(map(len, [record.value or b"" for record in records])))
         m.batch_events.labels(*labels).observe(len(records))
         m.predictions.labels(*labels).inc(sum(len(segment.rows) for segment in outcome.segments))
-        m.latency.labels(*labels).observe(max(0.0, time.time() - records[-1].timestamp / 1000))
+        waited = max(0.0, time.time() - self._newest_ms / 1000)
+        m.latency.labels(*labels).observe(waited, {"offset": str(records[-1].offset)})
+        newest = {each.problem: each.record.offset for each in refused}
         for problem, count in Tally(each.problem for each in refused).items():
-            m.dead_letters.labels(*labels, problem).inc(count)
+            m.dead_letters.labels(*labels, problem).inc(count, {"offset": str(newest[problem])})
         self._late(joined)
         self._quality(outcome, monitor)
 
@@ -135,13 +144,27 @@ class PartitionMetrics:
             if drift.is_alert:
                 self._all.drifts.labels(*self._labels, drift.signal).inc()
 
-    def progress(self, model: Model, lag: int | None) -> None:
-        """Note how far the model is, whom its mixture listens to, and how many events wait."""
-        self._all.version.labels(*self._labels).set(model.version)
+    def progress(self, model: Model, lag: int | None, *, to_replay: int) -> None:
+        """Note how far the model is, how its networks are, how many events wait, and how many are learned again."""
+        self._set("version", model.version)
+        self._set("to_replay", max(0, to_replay))
         for member, weight in model.member_weights().items():
-            self._all.weight.labels(*self._labels, member).set(weight)
+            self._set("weight", weight, member)
         if lag is not None:
-            self._all.lag.labels(*self._labels).set(lag)
+            self._set("lag", lag)
+            self._set(
+                "lag_seconds", max(0.0, time.time() - self._newest_ms / 1000) if lag and self._newest_ms else 0.0
+            )
+        if model.version and time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + _LOOK_SECONDS
+            self._look(model)
+
+    def _look(self, model: Model) -> None:
+        for each in health(predictor(model.learner)):
+            self._set("rate", each.rate, each.title)
+            self._set("weight_norm", each.weight_norm, each.title)
+            self._set("gradient_norm", each.gradient_norm, each.title)
+            self._set("dead", each.dead, each.title)
 
     def checkpointed(self, size_bytes: int, seconds: float) -> None:
         """Note a checkpoint that became durable after so many seconds."""

@@ -3,7 +3,7 @@
 GET /           the live page, for people
 GET /healthz    the loop is running
 GET /readyz     partitions are assigned, replayed and caught up enough to serve
-GET /metrics    for Prometheus
+GET /metrics    for Prometheus; asked for OpenMetrics, with exemplars
 GET /status     position, score and lag of each partition, as JSON
 POST /predict   a prediction from consistent weights; nothing is learned
 """
@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import choose_encoder
 from pydantic import BaseModel, ConfigDict, Field
 
 from nnstream import __version__
@@ -87,8 +87,9 @@ def create_app(worker: Worker, settings: HttpSettings, live: Live | None = None)
         return {"ready": not waiting, "waiting_for": waiting}
 
     @app.get("/metrics", response_class=Response)
-    def metrics() -> Response:
-        return Response(generate_latest(worker.telemetry.registry), media_type=CONTENT_TYPE_LATEST)
+    def metrics(request: Request) -> Response:
+        encode, media_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(worker.telemetry.registry), media_type=media_type)
 
     @app.get("/status")
     def status() -> dict[str, Any]:

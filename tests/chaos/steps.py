@@ -46,6 +46,16 @@ def ending(call, when, count):
     return wrapped
 
 
+class Watched:
+    """An object of C, whose own calls nobody can replace."""
+
+    def __init__(self, watched):
+        self._watched = watched
+
+    def __getattr__(self, name):
+        return getattr(self._watched, name)
+
+
 def main():
     config, point, count = sys.argv[1:]
     part, call, when = POINTS[point]
@@ -54,7 +64,11 @@ def main():
 
     def connect_to_die():
         connection = connect()
-        target = connection.publisher._producer if part == "producer" else getattr(connection, part)
+        if part == "producer":
+            connection.publisher._producer = Watched(connection.publisher._producer)
+            target = connection.publisher._producer
+        else:
+            target = getattr(connection, part)
         setattr(target, call, ending(getattr(target, call), when, int(count)))
         return connection
 

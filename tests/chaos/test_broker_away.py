@@ -27,9 +27,9 @@ SETTINGS = {
 
 
 @pytest.fixture
-def service(own_kafka_broker, compiled, tmp_path):
+def service(own_kafka_broker, compiled, tmp_path, client):
     with closing(Kafka(own_kafka_broker.bootstrap_servers)) as kafka:
-        service = Service(kafka, tmp_path, "stream", SETTINGS)
+        service = Service(kafka, tmp_path, "stream", SETTINGS, client=client)
         yield service
         service.kill()
 
@@ -51,6 +51,7 @@ def freeze(broker, seconds):
     os.kill(broker.pid, signal.SIGCONT)
 
 
+@pytest.mark.parametrize("client", ["kafka-python", pytest.param("librdkafka", marks=pytest.mark.long_chaos)])
 def test_restarted_killed_and_frozen_under_load(service, own_kafka_broker, dose):
     troubles = [restart, crash, lambda broker: freeze(broker, dose.frozen_seconds)]
     events = generated(COUNT, seed=12)

@@ -23,7 +23,14 @@ FEED_SECONDS = 0.5
 MOST_EVENTS = 100_000
 
 
-@pytest.mark.parametrize("layout", ["topic", pytest.param("directory", marks=pytest.mark.long_chaos)])
+@pytest.mark.parametrize(
+    ("layout", "client"),
+    [
+        ("topic", "kafka-python"),
+        ("topic", "librdkafka"),
+        pytest.param("directory", "kafka-python", marks=pytest.mark.long_chaos),
+    ],
+)
 def test_a_crash_at_every_step(new_service, layout):
     service = new_service(
         {

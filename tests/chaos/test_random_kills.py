@@ -39,6 +39,7 @@ def killed(workers, kills, pause, rng, meanwhile):
         away.start(ready=False)
 
 
+@pytest.mark.parametrize("client", ["kafka-python", "librdkafka"])
 def test_two_workers_three_partitions_late_labels(new_service, dose):
     seed = random.randrange(10**6)
     rng = random.Random(seed)
@@ -64,6 +65,7 @@ def test_two_workers_three_partitions_late_labels(new_service, dose):
     assert_nothing_lost_nothing_twice(workers[0], logs)
 
 
+@pytest.mark.parametrize("client", ["kafka-python", pytest.param("librdkafka", marks=pytest.mark.long_chaos)])
 def test_labels_in_a_topic_of_their_own(new_service, kafka, dose):
     seed = random.randrange(10**6)
     service = new_service(COMMON)

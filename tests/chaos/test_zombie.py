@@ -21,6 +21,7 @@ def owns(service):
     return bool(service.status())
 
 
+@pytest.mark.parametrize("client", ["kafka-python", "librdkafka"])
 def test_a_worker_that_was_stopped_can_neither_publish_nor_commit(new_service):
     """It is stopped in the middle of its work, and wakes up when another has long gone on."""
     first, second = new_service(SETTINGS, worker="first"), new_service(SETTINGS, worker="second")

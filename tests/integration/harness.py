@@ -154,16 +154,17 @@ class Service:
         name: what topics and group begin with; workers of one name share them.
         settings: what differs from the defaults.
         worker: tells the workers of one directory apart.
+        client: of Kafka.
     """
 
-    def __init__(self, kafka, directory, name, settings=None, worker="service"):
+    def __init__(self, kafka, directory, name, settings=None, worker="service", client="kafka-python"):
         self.kafka = kafka
         self.topics = {kind: f"{name}-{kind}" for kind in ("events", "predictions", "dead_letters", "alerts")}
         self.group = f"{name}-group"
         self.checkpoints = directory / "checkpoints"
         self.data = {
             "topics": self.topics,
-            "kafka": {"bootstrap_servers": kafka.servers, "group_id": self.group},
+            "kafka": {"bootstrap_servers": kafka.servers, "group_id": self.group, "client": client},
             "checkpoint": {"url": str(self.checkpoints)},
             "http": {"port": 0},
         }

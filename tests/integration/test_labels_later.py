@@ -53,6 +53,7 @@ def test_labels_in_the_events_topic(new_service):
     assert_same(list(map(essence, predictions)), wanted)
 
 
+@pytest.mark.parametrize("client", ["kafka-python", "librdkafka"])
 def test_labels_in_a_topic_of_their_own(new_service, kafka):
     service = new_service({"checkpoint": OFTEN, "kafka": PATIENCE})
     service.set({"topics": {"labels": f"{service.group}-labels"}})

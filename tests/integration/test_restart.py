@@ -36,11 +36,23 @@ def test_sigterm_in_the_middle_of_fifty_thousand_events(new_service):
     assert_same(list(map(essence, predictions)), service.offline(events))
 
 
-@pytest.mark.parametrize("guarantee", ["exactly_once", "at_least_once"])
+@pytest.mark.parametrize(
+    ("guarantee", "client"),
+    [
+        ("exactly_once", "kafka-python"),
+        ("exactly_once", "librdkafka"),
+        ("at_least_once", "kafka-python"),
+        pytest.param("at_least_once", "librdkafka", marks=pytest.mark.long_chaos),
+    ],
+)
 def test_sigkill_in_the_middle_of_fifty_thousand_events(new_service, guarantee):
     checkpoint = {"every_events": 4_000}
     service = new_service(
-        {"checkpoint": checkpoint, "kafka": {"session_timeout_ms": 3_000}, "delivery": {"guarantee": guarantee}}
+        {
+            "checkpoint": checkpoint,
+            "kafka": {"session_timeout_ms": 3_000},
+            "delivery": {"guarantee": guarantee},
+        }
     )
     events = generated(COUNT, seed=1)
     service.start()
@@ -64,6 +76,20 @@ def test_sigkill_in_the_middle_of_fifty_thousand_events(new_service, guarantee):
         assert len(published) == COUNT
     assert_same(list(map(essence, first.values())), service.offline(events))
     assert version == COUNT
+
+
+def test_the_client_is_changed_at_a_restart(new_service):
+    service = new_service()
+    events = generated(3_000, seed=4)
+    for done, client in enumerate(["librdkafka", "kafka-python", "librdkafka"]):
+        service.set({"kafka": {"client": client}})
+        service.start()
+        service.produce(events[done * 1_000 : (done + 1) * 1_000])
+        service.wait_committed((done + 1) * 1_000)
+        service.stop()
+    predictions = service.predictions(3_000)[0]
+    assert service.predicted() == 3_000
+    assert_same(list(map(essence, predictions)), service.offline(events))
 
 
 def test_what_was_committed_before_a_crash_is_replayed_in_silence(new_service):

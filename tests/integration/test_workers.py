@@ -39,6 +39,7 @@ def streams():
     return [generated(4 * PHASE, seed=number) for number in PARTITIONS]
 
 
+@pytest.mark.parametrize("client", ["kafka-python", "librdkafka"])
 def test_two_workers_share_four_partitions_and_one_takes_over_when_the_other_stops(new_service, streams):
     settings = {"topics": {"partitions": 4}}
     first = new_service(settings, worker="first").start()
@@ -65,6 +66,7 @@ def test_two_workers_share_four_partitions_and_one_takes_over_when_the_other_sto
     assert first.kafka.committed(topic, first.group) == first.kafka.end_offsets(topic)
 
 
+@pytest.mark.parametrize("client", ["kafka-python", pytest.param("librdkafka", marks=pytest.mark.long_chaos)])
 def test_a_worker_that_is_killed_is_replaced_by_the_other(new_service, streams):
     settings = {"topics": {"partitions": 4}, "kafka": {"session_timeout_ms": 3_000}}
     first = new_service(settings, worker="first").start()

@@ -6,12 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnstream import snapshot
-from nnstream.ensemble import CHECK_EVERY, Ensemble, Watch
+from nnstream.ensemble import Ensemble
 from nnstream.errors import SpecError
 from nnstream.kernels.mixture import mix_classes, mix_numbers, mix_two
 from nnstream.kernels.sparse import START, STOP, walk
 from nnstream.members import split
 from nnstream.model import Model, ModelSpec
+from nnstream.watch import CHECK_EVERY, Watch
 
 CLASSIFIER = ModelSpec(learner="ensemble")
 REGRESSOR = ModelSpec(task="regression", learner="ensemble")

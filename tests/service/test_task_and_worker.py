@@ -1,5 +1,7 @@
 """One partition's stages and the loop around them, on fakes: order, commits, crashes, recovery."""
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -173,6 +175,39 @@ def test_a_partition_that_comes_back_continues(whole):
     rig.source.close()
     assert rig.final() == whole.final()
     assert all(len(records) == 1 for records in rig.predictions().values())
+
+
+def test_how_far_behind_a_worker_is_in_events_and_seconds():
+    rig = Rig(filled_log(COUNT), batch_size=10).started(steps=2)
+    own = {"model": "default", "partition": "0"}
+    age = time.time() - next(iter(rig.log.read(P0, 19, 1))).timestamp / 1000
+    assert rig.telemetry.registry.get_sample_value("nnstream_consumer_lag_events", own) == COUNT - 20
+    assert rig.telemetry.registry.get_sample_value("nnstream_consumer_lag_seconds", own) == pytest.approx(age, abs=60)
+    for _ in range(COUNT):
+        rig.worker.step()
+    assert rig.telemetry.registry.get_sample_value("nnstream_consumer_lag_seconds", own) == 0
+
+
+def test_what_is_to_be_replayed_is_told():
+    rig = Rig(filled_log(COUNT), OFTEN, batch_size=4).started(steps=5)
+    later = rig.again(batch_size=2).started(steps=1)
+    own, registry = {"model": "default", "partition": "0"}, later.telemetry.registry
+    left = registry.get_sample_value("nnstream_events_to_replay", own)
+    assert left == later.worker.tasks[P0].live_from - later.worker.tasks[P0].offset > 0
+    for _ in range(COUNT):
+        later.worker.step()
+    assert registry.get_sample_value("nnstream_events_to_replay", own) == 0
+
+
+@pytest.mark.parametrize(("identity", "aborted"), [(None, 0), ("worker-1", 1)])
+def test_a_start_from_the_last_commit_counts_and_so_does_the_transaction_that_is_given_up(identity, aborted):
+    rig = Rig(filled_log(COUNT), identity=identity).started(steps=1)
+    rig.source.fail("poll", StartOverError("Kafka was away"))
+    rig.reconnect_with()
+    rig.run()
+    of_model = {"model": "default"}
+    assert rig.telemetry.registry.get_sample_value("nnstream_restarts_total", of_model) == 1
+    assert rig.telemetry.registry.get_sample_value("nnstream_transactions_aborted_total", of_model) == aborted
 
 
 def test_a_stopped_worker_has_committed_all_and_left():

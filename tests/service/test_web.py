@@ -7,6 +7,7 @@ from collections import Counter
 
 import httpx
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 from rig import P0, P1, Rig, filled_log, make_settings
 
@@ -25,8 +26,8 @@ class Client:
     def __init__(self, app):
         self._app = app
 
-    def get(self, path):
-        return asyncio.run(self._request("GET", path))
+    def get(self, path, **more):
+        return asyncio.run(self._request("GET", path, **more))
 
     def post(self, path, **body):
         return asyncio.run(self._request("POST", path, **body))
@@ -256,6 +257,31 @@ def test_metrics_can_be_parsed_and_count(client):
     assert values["nnstream_predictions_total"] == COUNT - dead
     assert values["nnstream_consumer_lag_events"] == 0
     assert values["nnstream_assigned_partitions"] == 1
+
+
+def test_openmetrics_where_it_is_asked_for_with_the_event_behind_a_number(client):
+    answer = client.get("/metrics", headers={"accept": "application/openmetrics-text;version=1.0.0"})
+    assert answer.headers["content-type"].startswith("application/openmetrics-text")
+    found = {}
+    for family in openmetrics_families(answer.text):
+        for sample in family.samples:
+            if sample.exemplar is not None:
+                found[family.name, sample.labels.get("problem")] = sample.exemplar.labels
+    bad = [i for i in range(COUNT) if i % 17 == 5]
+    assert found["nnstream_dead_letters", "not_json"] == {"offset": str(bad[-1])}
+    assert found["nnstream_event_latency_seconds", None] == {"offset": str(COUNT - 1)}
+
+
+def test_how_the_networks_are_is_told(client):
+    values = {}
+    for family in text_string_to_metric_families(client.get("/metrics").text):
+        for sample in family.samples:
+            if sample.labels.get("member") == "network":
+                values[sample.name] = sample.value
+    assert values["nnstream_member_learning_rate"] > 0
+    assert values["nnstream_weight_norm"] > 0
+    assert values["nnstream_gradient_norm"] > 0
+    assert 0 <= values["nnstream_dead_relu_ratio"] <= 1
 
 
 def test_the_interface_describes_itself(client):

@@ -19,6 +19,7 @@ REQUEST_MS = 15_000  # a connection that a router has forgotten is known by noth
 PATIENCE_SECONDS = 20.0  # longer than a request and its repetition on a new connection
 _LONGEST_RECONNECT_PAUSE_MS = 1_000  # the client's own 30 s would go on long after the network is back
 LARGEST_REQUEST_BYTES = 64 * 2**20
+LINGER_MS = {"latency": 0, "throughput": 5}
 _FORCED_CLOSE_SECONDS = 1.0
 
 _FENCED = (

@@ -17,6 +17,7 @@ from kafka import errors as kafka_errors
 
 from service.adapters.kafka_python.connection import (
     LARGEST_REQUEST_BYTES,
+    LINGER_MS,
     PATIENCE_SECONDS,
     close_producer,
     committable,
@@ -44,7 +45,7 @@ class KafkaPythonPublisher:
         with named("connecting the producer", settings):
             self._producer = KafkaProducer(
                 **connection(settings),
-                linger_ms=5,
+                linger_ms=LINGER_MS[settings.profile],
                 batch_size=256 * 1024,
                 max_request_size=LARGEST_REQUEST_BYTES,
                 compression_type=settings.compression,

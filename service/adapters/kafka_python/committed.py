@@ -1,0 +1,51 @@
+"""What a group committed, read without joining it; connects when first asked."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+
+from service.adapters.kafka_python.connection import connection, named, position_of
+from service.positions import Position
+from service.records import Partition
+from service.settings import KafkaSettings
+
+
+class CommittedPositions:
+    """Of the group of the settings."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._admin: KafkaAdminClient | None = None
+
+    def last_committed(self, partitions: Sequence[Partition]) -> Mapping[Partition, Position]:
+        """Return what was last committed; its owner may have a transaction open."""
+        if not partitions:
+            return {}
+        group = self._settings.group_id
+        with named("asking how far the partitions are done", self._settings):
+            if self._admin is None:
+                self._admin = KafkaAdminClient(**connection(self._settings))
+            found = self._admin.list_group_offsets({group: [TopicPartition(*each) for each in partitions]})[group]
+        done = {Partition(tp.topic, tp.partition): position_of(each) for tp, each in found.items()}
+        return {partition: position for partition, position in done.items() if position is not None}
+
+    def committed(self, partition: Partition) -> Position | None:
+        """Return what was last committed, once no transaction is open; None when nothing was."""
+        with (
+            named(f"reading the committed offset of {partition}", self._settings),
+            closing(
+                KafkaConsumer(
+                    **connection(self._settings),
+                    group_id=self._settings.group_id,
+                    enable_auto_commit=False,
+                    isolation_level="read_committed",
+                )
+            ) as consumer,
+        ):
+            return position_of(consumer.committed(TopicPartition(*partition), metadata=True))
+
+    def close(self) -> None:
+        """Drop the connection."""
+        if self._admin is not None:
+            self._admin.close()

@@ -1,0 +1,1 @@
+"""Kafka through librdkafka (confluent-kafka): the extra `nnstream[librdkafka]`."""
