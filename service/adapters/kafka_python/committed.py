@@ -1,14 +1,36 @@
 """What a group committed, read without joining it; connects when first asked."""
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka import errors as kafka_errors
 
 from service.adapters.kafka_python.connection import connection, named, position_of
 from service.positions import Position
 from service.records import Partition
 from service.settings import KafkaSettings
+
+_COORDINATOR_SECONDS, _COORDINATOR_PAUSE_SECONDS = 20.0, 0.1
+_NO_COORDINATOR = (
+    kafka_errors.CoordinatorNotAvailableError,
+    kafka_errors.CoordinatorLoadInProgressError,
+    kafka_errors.NotCoordinatorError,
+)
+
+
+def group_offsets(admin: KafkaAdminClient, group: str, partitions: Sequence[Partition]) -> Any:
+    """Ask the group's coordinator, which a broker that has just started may not have yet: the client gives up."""
+    deadline = time.monotonic() + _COORDINATOR_SECONDS
+    while True:
+        try:
+            return admin.list_group_offsets({group: [TopicPartition(*each) for each in partitions]})[group]
+        except _NO_COORDINATOR:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_COORDINATOR_PAUSE_SECONDS)
 
 
 class CommittedPositions:
@@ -26,7 +48,7 @@ class CommittedPositions:
         with named("asking how far the partitions are done", self._settings):
             if self._admin is None:
                 self._admin = KafkaAdminClient(**connection(self._settings))
-            found = self._admin.list_group_offsets({group: [TopicPartition(*each) for each in partitions]})[group]
+            found = group_offsets(self._admin, group, partitions)
         done = {Partition(tp.topic, tp.partition): position_of(each) for tp, each in found.items()}
         return {partition: position for partition, position in done.items() if position is not None}
 

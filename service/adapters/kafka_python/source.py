@@ -4,7 +4,6 @@ Rebalance callbacks run on the client's I/O thread while `poll` blocks the calle
 right there, what is assigned stays paused, and is restored and released after `poll` has returned.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from kafka import errors as kafka_errors
 from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 
+from service.adapters.kafka_python.committed import group_offsets
 from service.adapters.kafka_python.connection import committable, connection, named, position_of
 from service.adapters.kafka_python.follower import Follower
 from service.errors import CommitPostponedError
@@ -25,12 +25,6 @@ from service.source import Assignment, LogRange
 log = structlog.get_logger()
 
 _METADATA_MS = 10_000  # how late new partitions are noticed
-_COORDINATOR_SECONDS, _COORDINATOR_PAUSE_SECONDS = 20.0, 0.1
-_NO_COORDINATOR = (
-    kafka_errors.CoordinatorNotAvailableError,
-    kafka_errors.CoordinatorLoadInProgressError,
-    kafka_errors.NotCoordinatorError,
-)
 
 
 class KafkaPythonSource:
@@ -104,20 +98,9 @@ class KafkaPythonSource:
             return {}
         group = self._settings.group_id
         with named("asking how far the partitions are done", self._settings):
-            found = self._group_offsets(group, partitions)
+            found = group_offsets(self._admin, group, partitions)
         done = {Partition(tp.topic, tp.partition): position_of(each) for tp, each in found.items()}
         return {partition: position for partition, position in done.items() if position is not None}
-
-    def _group_offsets(self, group: str, partitions: Sequence[Partition]) -> Any:
-        """Ask the group's coordinator, which a broker that has just started may not have yet: the client gives up."""
-        deadline = time.monotonic() + _COORDINATOR_SECONDS
-        while True:
-            try:
-                return self._admin.list_group_offsets({group: [TopicPartition(*each) for each in partitions]})[group]
-            except _NO_COORDINATOR:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(_COORDINATOR_PAUSE_SECONDS)
 
     def committed(self, partition: Partition) -> Position | None:  # noqa: D102
         with named(f"reading the committed offset of {partition}", self._settings):
