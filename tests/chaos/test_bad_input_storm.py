@@ -41,7 +41,8 @@ def storm(count, number):
             value = rng.choice(values[LARGE if rng.random() < LARGE_SHARE else rng.choice(list(values))])
             if labelled and rng.random() < SECOND_LABELS:
                 value = b'{"id": "%s", "label": 1}' % rng.choice(labelled).encode()
-            log.append(Raw(value, *map(rng.choice, beside)))
+            key, more = map(rng.choice, beside)
+            log.append(Raw(value, b"" if value is None and key is None else key, more))  # a client refuses two nulls
         if "features" not in event:
             labelled.append(event["id"])
         log.append(event)
