@@ -63,7 +63,7 @@ def test_what_is_not_known_is_absent(rig):
         assert None not in (body.get("label", 0), body.get("loss", 0), body.get("probabilities", 0))
 
 
-@pytest.mark.parametrize(("ts", "stamp"), [(0, 0), (5, 5), (-1, 1000), (2000, 1000), (2**70, 1000)])
+@pytest.mark.parametrize(("ts", "stamp"), [(0, 0), (5, 5), (-1, 1000), (2000, 1000), (2**62, 1000)])
 def test_a_record_never_claims_to_come_from_the_future(ts, stamp):
     log = MemoryLog([P0])
     log.append(P0, json.dumps({"ts": ts, "features": {"x": 1}}).encode(), timestamp_ms=1000)

@@ -21,36 +21,38 @@ _NO_COORDINATOR = (
 )
 
 
-def group_offsets(admin: KafkaAdminClient, group: str, partitions: Sequence[Partition]) -> Any:
-    """Ask the group's coordinator, which a broker that has just started may not have yet: the client gives up."""
-    deadline = time.monotonic() + _COORDINATOR_SECONDS
-    while True:
-        try:
-            return admin.list_group_offsets({group: [TopicPartition(*each) for each in partitions]})[group]
-        except _NO_COORDINATOR:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(_COORDINATOR_PAUSE_SECONDS)
-
-
 class CommittedPositions:
-    """Of the group of the settings."""
+    """Of the group of the settings.
 
-    def __init__(self, settings: KafkaSettings) -> None:
-        self._settings = settings
-        self._admin: KafkaAdminClient | None = None
+    Args:
+        settings: the connection.
+        admin: to ask; None connects one when first asked.
+    """
+
+    def __init__(self, settings: KafkaSettings, admin: KafkaAdminClient | None = None) -> None:
+        self._settings, self._admin = settings, admin
 
     def last_committed(self, partitions: Sequence[Partition]) -> Mapping[Partition, Position]:
         """Return what was last committed; its owner may have a transaction open."""
         if not partitions:
             return {}
-        group = self._settings.group_id
         with named("asking how far the partitions are done", self._settings):
             if self._admin is None:
                 self._admin = KafkaAdminClient(**connection(self._settings))
-            found = group_offsets(self._admin, group, partitions)
+            found = self._ask(self._admin, [TopicPartition(*each) for each in partitions])
         done = {Partition(tp.topic, tp.partition): position_of(each) for tp, each in found.items()}
         return {partition: position for partition, position in done.items() if position is not None}
+
+    def _ask(self, admin: KafkaAdminClient, wanted: list[TopicPartition]) -> Any:
+        """Ask the group's coordinator, which a broker that has just started may not have yet: the client gives up."""
+        group, deadline = self._settings.group_id, time.monotonic() + _COORDINATOR_SECONDS
+        while True:
+            try:
+                return admin.list_group_offsets({group: wanted})[group]
+            except _NO_COORDINATOR:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_COORDINATOR_PAUSE_SECONDS)
 
     def committed(self, partition: Partition) -> Position | None:
         """Return what was last committed, once no transaction is open; None when nothing was."""

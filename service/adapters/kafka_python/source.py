@@ -13,7 +13,7 @@ from kafka import errors as kafka_errors
 from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 
-from service.adapters.kafka_python.committed import group_offsets
+from service.adapters.kafka_python.committed import CommittedPositions
 from service.adapters.kafka_python.connection import committable, connection, named, position_of
 from service.adapters.kafka_python.follower import Follower
 from service.errors import CommitPostponedError
@@ -41,6 +41,7 @@ class KafkaPythonSource:
         self._follower: Follower | None = None
         with named("connecting the consumer", settings):
             self._admin = KafkaAdminClient(**connection(settings))
+            self._group = CommittedPositions(settings, self._admin)
             self._consumer = KafkaConsumer(
                 **connection(settings),
                 group_id=settings.group_id,
@@ -94,13 +95,7 @@ class KafkaPythonSource:
             return [Partition(topic, number) for number in sorted(self._consumer.partitions_for_topic(topic) or ())]
 
     def last_committed(self, partitions: Sequence[Partition]) -> Mapping[Partition, Position]:  # noqa: D102
-        if not partitions:
-            return {}
-        group = self._settings.group_id
-        with named("asking how far the partitions are done", self._settings):
-            found = group_offsets(self._admin, group, partitions)
-        done = {Partition(tp.topic, tp.partition): position_of(each) for tp, each in found.items()}
-        return {partition: position for partition, position in done.items() if position is not None}
+        return self._group.last_committed(partitions)
 
     def committed(self, partition: Partition) -> Position | None:  # noqa: D102
         with named(f"reading the committed offset of {partition}", self._settings):
