@@ -16,6 +16,7 @@ _CHECKPOINTS = {
     "retention.bytes": "-1",
     "segment.bytes": str(64 * 2**20),
     "min.cleanable.dirty.ratio": "0.1",
+    "message.timestamp.type": "LogAppendTime",  # the broker refuses those of a worker whose clock is an hour ahead
 }
 
 

@@ -65,7 +65,7 @@ def _late_labels(records: Iterable[Record]) -> dict[Any, Any]:
 
 
 def _letter(headers: Headers) -> Any:
-    value = next((value for name, value in headers if name == DEAD_LETTER_HEADER), None)
+    value = next((value for name, value in reversed(headers) if name == DEAD_LETTER_HEADER), None)
     return None if value is None else _decode(value)
 
 

@@ -126,7 +126,8 @@ class Recent:
         getattr(self._partitions[body["source"]["partition"]], kind).append(body | more)
 
     def _bury(self, record: Outgoing) -> None:
-        header = next((value for name, value in record.headers if name == DEAD_LETTER_HEADER), None)
+        # the last one is ours: a dead letter that is sent again, or a forger, brings another
+        header = next((value for name, value in reversed(record.headers) if name == DEAD_LETTER_HEADER), None)
         if header is not None:
             letter = _decode(header)
             self._partitions[letter["source"]["partition"]].dead_letters.append(letter | {"seen": self._clock()})

@@ -4,6 +4,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from msgspec.json import encode
 
+from service.events import DEAD_LETTER_HEADER
+
 MAX_EVENT_BYTES = 64 * 1024
 LARGEST_BYTES = 3 * 2**20
 
@@ -65,7 +67,8 @@ KINDS = {
 }  # fmt: skip
 LARGE = "oversize"
 
-headers = st.lists(st.tuples(st.text(max_size=20), st.binary(max_size=50)), max_size=3)
+_names = st.text(max_size=20) | st.just(DEAD_LETTER_HEADER)  # a forged one, or a dead letter that is sent again
+headers = st.lists(st.tuples(_names, st.binary(max_size=50)), max_size=3)
 keys = st.none() | st.binary(max_size=50)
 
 

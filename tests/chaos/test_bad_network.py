@@ -30,10 +30,10 @@ def relay(own_kafka_broker):
 
 
 @pytest.fixture
-def service(own_kafka_broker, relay, compiled, tmp_path):
+def service(own_kafka_broker, relay, compiled, tmp_path, client):
     """Events come in and predictions are read directly; only the service goes through the relay."""
     with closing(Kafka(own_kafka_broker.bootstrap_servers)) as kafka:
-        service = Service(kafka, tmp_path, "stream", SETTINGS)
+        service = Service(kafka, tmp_path, "stream", SETTINGS, client=client)
         service.set({"kafka": {"bootstrap_servers": f"127.0.0.1:{own_kafka_broker.relay_port}"}})
         yield service
         service.kill()
@@ -81,6 +81,7 @@ def forgotten(relay, _):
     relay.lose()
 
 
+@pytest.mark.parametrize("client", ["kafka-python", pytest.param("librdkafka", marks=pytest.mark.long_chaos)])
 @pytest.mark.parametrize("troubles", [
     pytest.param([far_away, in_pieces, cut_again_and_again, half_closed, held], id="slow and broken"),
     pytest.param([away], id="away"),

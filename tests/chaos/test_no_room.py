@@ -77,7 +77,7 @@ def test_the_service_goes_on_without_room(new_service, place):
     process(0)
     room.fill()
     process(1)
-    wait_until(lambda: metric(service, FAILED) >= 1, "a checkpoint that is not written", service.check)
+    wait_until(lambda: service.metric(FAILED) >= 1, "a checkpoint that is not written", service.check)
     assert '"event": "checkpoint not written"' in service.log()
     assert room.problem in service.log()
     service.kill()
@@ -86,11 +86,11 @@ def test_the_service_goes_on_without_room(new_service, place):
     service.wait_started()
     assert recovered_from(service) <= CHUNK, "not the checkpoint before the trouble"
     process(2)
-    assert metric(service, WRITTEN) == 0
-    wait_until(lambda: metric(service, FAILED) >= 1, "a checkpoint that is not written", service.check)
-    written = metric(service, WRITTEN)
+    assert service.metric(WRITTEN) == 0
+    wait_until(lambda: service.metric(FAILED) >= 1, "a checkpoint that is not written", service.check)
+    written = service.metric(WRITTEN)
     room.make_room()
-    wait_until(lambda: metric(service, WRITTEN) > written, "a new checkpoint, though no event comes", service.check)
+    wait_until(lambda: service.metric(WRITTEN) > written, "a new checkpoint, though no event comes", service.check)
     process(3)  # whose commit names it
     service.kill()
     service.start()
@@ -98,12 +98,6 @@ def test_the_service_goes_on_without_room(new_service, place):
     process(4)
     service.stop()
     assert_nothing_lost_nothing_twice(service, [events])
-
-
-def metric(service, name):
-    """The value of a metric of the only partition; one that is not there has not counted anything yet."""
-    lines = [line for line in service.get("/metrics").text.splitlines() if line.startswith(f"{name}{{")]
-    return sum(float(line.split()[-1]) for line in lines)
 
 
 def recovered_from(service):

@@ -171,7 +171,7 @@ class Service:
         self.config = directory / f"{worker}.yaml"
         self._directory, self._worker = directory, worker
         self.set(settings or {})
-        self._process, self._starts, self.url = None, 0, ""
+        self._process, self._starts, self.url, self.environment = None, 0, "", {}
 
     def set(self, settings):
         """Change settings; the next start has them."""
@@ -190,7 +190,8 @@ class Service:
         with self.log_path.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "service", "serve", self.config],
-                cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                cwd=ROOT, env=environment() | self.environment, stdin=subprocess.DEVNULL,
+                stdout=log, stderr=subprocess.STDOUT,
             )  # fmt: skip
         return self
 
@@ -267,6 +268,11 @@ class Service:
     def status(self):
         """Return what /status says of each partition, by number."""
         return {each["partition"]: each for each in self.get("/status").json()["partitions"]}
+
+    def metric(self, name):
+        """Return the sum of a metric over all partitions; what is not there has not counted anything yet."""
+        lines = [line for line in self.get("/metrics").text.splitlines() if line.startswith(f"{name}{{")]
+        return sum(float(line.split()[-1]) for line in lines)
 
     def produce(self, values, partition=0, **options):
         self.kafka.produce(self.topics["events"], values, partition, **options)

@@ -202,6 +202,7 @@ class TestTopic(StoreContract):
         config = kafka.topic_config(topic)
         assert config["retention.ms"] == "-1"
         assert set(config["cleanup.policy"].split(",")) == {"compact", "delete"}
+        assert config["message.timestamp.type"] == "LogAppendTime"
 
 
 def test_a_broker_that_is_away_says_nothing_about_checkpoints(own_kafka_broker, monkeypatch):

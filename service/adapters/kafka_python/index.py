@@ -98,13 +98,14 @@ class Index:
     def __init__(self) -> None:
         self.read_to = 0
         self.entries: dict[Key, Entry] = {}
+        self._now_ms = 0  # by the log's own time: a worker whose clock is ahead must not take others' chunks for old
         self._half: dict[
             tuple[Key, str], tuple[int, int]
         ] = {}  # first offset and newest time of what has no manifest
 
     def note(self, record: Any) -> None:
         """Take in the next record (offset, timestamp, key, value); what is no checkpoint's is passed over."""
-        self.read_to = record.offset + 1
+        self.read_to, self._now_ms = record.offset + 1, max(self._now_ms, record.timestamp)
         name = decode_name(record.key)
         if name is None:
             return
@@ -127,10 +128,10 @@ class Index:
         first = record.offset if manifest.first is None else manifest.first
         self.entries[key] = Entry(manifest, first, record.offset, record.timestamp)
 
-    def first_needed(self, now_ms: int) -> int:
+    def first_needed(self) -> int:
         """Return the offset of the first record that a checkpoint of anybody needs, or may come to need."""
         firsts = [entry.first for entry in self.entries.values()]
-        firsts += [first for first, newest in self._half.values() if newest > now_ms - HALF_WRITTEN_MS]
+        firsts += [first for first, newest in self._half.values() if newest > self._now_ms - HALF_WRITTEN_MS]
         return min(firsts, default=self.read_to)
 
     def forget_before(self, offset: int) -> None:

@@ -218,7 +218,7 @@ class KafkaTopicStore:
     def _cut(self, partition: Partition) -> None:
         """Let the broker drop what nobody needs; compaction will where this is not allowed."""
         index = self._read(partition)
-        first = index.first_needed(int(time.time() * 1000))
+        first = index.first_needed()
         try:
             self._admin.delete_records({TopicPartition(self._topic, partition.number): first})
         except kafka_errors.KafkaError as error:
