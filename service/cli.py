@@ -18,6 +18,7 @@ from service.errors import DataError, ServiceError, SettingsError
 from service.report_cli import report
 
 if TYPE_CHECKING:
+    from nnstream.model import ModelSpec
     from service.datasets import Sample
 
 app = typer.Typer(
@@ -165,20 +166,56 @@ def evaluate(
 ) -> None:
     """Predict, then learn, every sample of a file or data set, without Kafka; print the score."""
     from service.evaluate import evaluate as run  # noqa: PLC0415
+
+    samples, total, natural_task = _samples(csv, label, dataset, limit)
+    spec = _spec(config, task, learner, natural_task)
+    with _progress("evaluated", limit or total) as progress:
+        summary = run(samples, spec, progress)
+    print(json.dumps(summary) if as_json else _readable(summary))  # noqa: T201
+
+
+def _spec(config: Path | None, task: Task | None, learner: Learner | None, natural_task: str) -> "ModelSpec":
+    """Return the model of the settings, with what was said on the command line, compiled."""
     from service.evaluate import warm_up  # noqa: PLC0415
     from service.settings import load_settings  # noqa: PLC0415
     from service.wiring import model_spec  # noqa: PLC0415
 
-    samples, total, natural_task = _samples(csv, label, dataset, limit)
     model = load_settings(config).model
     chosen = task.value if task is not None else (natural_task if config is None else None)
     given = {"task": chosen, "learner": learner.value if learner is not None else None}
     spec = model_spec(model.model_copy(update={name: value for name, value in given.items() if value is not None}))
     with err.status("preparing the network (compiled once a machine)"):
         warm_up(spec)
-    with _progress("evaluated", limit or total) as progress:
-        summary = run(samples, spec, progress)
-    print(json.dumps(summary) if as_json else _readable(summary))  # noqa: T201
+    return spec
+
+
+@app.command()
+def pretrain(
+    out: Annotated[Path, typer.Option("--out", help="Where to write the model (safetensors).")],
+    csv: Csv = None,
+    label: LabelColumn = None,
+    dataset: DatasetName = None,
+    task: Annotated[Task | None, typer.Option(help="What the labels are; default: classification.")] = None,
+    learner: Annotated[Learner | None, typer.Option(help="What learns; default: ensemble.")] = None,
+    config: OptionalConfig = None,
+    passes: Annotated[int, typer.Option(min=1, help="Most times to go through the history.")] = 1,
+    limit: Limit = None,
+    as_json: AsJson = False,
+) -> None:
+    """Learn from history; `model.start_from` lets the service go on from there."""
+    from nnstream import snapshot  # noqa: PLC0415
+    from service.pretrain import pretrain as run  # noqa: PLC0415
+
+    samples, total, natural_task = _samples(csv, label, dataset, limit)
+    spec = _spec(config, task, learner, natural_task)
+    count = limit or total
+    with _progress("learned", count and count * passes) as progress:
+        found = run(list(samples), spec, passes, progress)
+    try:
+        out.write_bytes(snapshot.dump(found.model))
+    except OSError as error:
+        raise DataError(f"{out} cannot be written: {error.strerror}; give another --out") from error
+    print(json.dumps(found.summary()) if as_json else _lines(found.summary()))  # noqa: T201
 
 
 @app.command()
@@ -230,6 +267,10 @@ def _progress(verb: str, total: int | None) -> "Iterator[Callable[[int], None]]"
 def _readable(summary: dict[str, Any]) -> str:
     flat = {**summary, **{f"baseline {name}": value for name, value in summary["baselines"].items()}}
     del flat["baselines"]
+    return _lines(flat)
+
+
+def _lines(flat: dict[str, Any]) -> str:
     return "\n".join(f"{name:20} {value:,.4f}" if isinstance(value, float) else f"{name:20} {value:,}"
                      for name, value in flat.items())  # fmt: skip
 

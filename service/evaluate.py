@@ -1,12 +1,13 @@
 """Progressive validation without Kafka: the learner of the service on a file or a data set, as fast as it goes."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any
 
 from nnstream.errors import FeatureError, LabelError
 from nnstream.model import Model, ModelSpec
+from nnstream.outcome import Outcome
 from nnstream.prequential import Prequential
 from service.datasets import Sample
 from service.errors import DataError
@@ -42,17 +43,32 @@ def evaluate(
     stream = iter(samples)
     start = time.perf_counter()
     while block := list(islice(stream, _BLOCK)):
-        rows = [features for features, _ in block]
+        outcome = learn(model, block, score.count)
         labels = [label for _, label in block]
-        _check(model, labels, score.count)
-        outcome = model.predict_then_learn(rows, labels)
-        if outcome.refused:
-            i, reason = next(iter(outcome.refused.items()))
-            raise DataError(f"sample {score.count + i + 1}: {reason}") from FeatureError(reason)
         score.update(labels, outcome.predictions(), outcome.losses.tolist())
         progress(score.count)
     seconds = time.perf_counter() - start
     return score.summary() | {"samples_per_second": round(score.count / seconds)}
+
+
+def learn(model: Model, samples: Sequence[Sample], done: int) -> Outcome:
+    """Predict, then learn, samples in order.
+
+    Args:
+        model: that learns.
+        samples: features and labels.
+        done: samples before these, for the message.
+
+    Raises:
+        DataError: a sample cannot be used; the message names it.
+    """
+    labels = [label for _, label in samples]
+    _check(model, labels, done)
+    outcome = model.predict_then_learn([features for features, _ in samples], labels)
+    if outcome.refused:
+        i, reason = next(iter(outcome.refused.items()))
+        raise DataError(f"sample {done + i + 1}: {reason}") from FeatureError(reason)
+    return outcome
 
 
 def _check(model: Model, labels: list[Any], done: int) -> None:

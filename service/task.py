@@ -43,6 +43,7 @@ class Task:
         partition: of the events topic.
         settings: of the service.
         spec: of the model.
+        start: the model where nothing was committed; None is a fresh one.
         form: reads the records that come in.
         publisher: where results go.
         checkpoints: of this partition.
@@ -57,6 +58,7 @@ class Task:
         settings: Settings,
         spec: ModelSpec,
         *,
+        start: Model | None = None,
         form: Format,
         publisher: Publisher,
         checkpoints: Checkpoints,
@@ -66,7 +68,7 @@ class Task:
     ) -> None:
         self.partition = partition
         self.metrics = metrics
-        self.learner = Learner(settings.model.name, Model(spec))
+        self.learner = Learner(settings.model.name, start or Model(spec))
         self.labels = LabelJoin(settings.labels, form.features_of, form.label_of)
         self.monitor = Monitor(_monitor_spec(settings))
         self.confidence = Confidence(settings.model.confidence, regression=settings.model.task == "regression")

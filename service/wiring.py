@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import structlog
 
-from nnstream.model import ModelSpec
+from nnstream import snapshot
+from nnstream.model import Model, ModelSpec
 from nnstream.optimizers import COCOB, OPTIMIZERS, Optimizer
 from nnstream.regularizers import Regularization
 from nnstream.responses import ResponseSpec
@@ -28,6 +29,7 @@ from service.connection import Connection
 from service.errors import SettingsError, TransactionsMissingError
 from service.formats.json_object import JsonFormat
 from service.formats.known import FORMATS
+from service.pretrain import read_start
 from service.publish import Publisher
 from service.records import Partition
 from service.recovery import Checkpoints
@@ -74,6 +76,18 @@ def model_spec(settings: ModelSettings) -> ModelSpec:
         memory=float("inf") if settings.memory is None else settings.memory,
         response=ResponseSpec(**settings.response.model_dump()),
     )
+
+
+def first_model(settings: ModelSettings, spec: ModelSpec) -> Callable[[], Model]:
+    """Return what makes the model of a partition that nothing was committed of.
+
+    Raises:
+        SettingsError: `start_from` cannot be used.
+    """
+    if settings.start_from is None:
+        return partial(Model, spec)
+    data = read_start(settings.start_from, spec)
+    return lambda: snapshot.load(data, spec)[0]
 
 
 def _described(spec: ModelSpec) -> str:
@@ -165,6 +179,7 @@ def build_worker(settings: Settings, watcher: Watcher | None = None) -> Worker:
         watcher: shown what each batch did.
     """
     spec, form = model_spec(settings.model), FORMATS[settings.topics.format]()
+    start = first_model(settings.model, spec)
     telemetry = Telemetry(settings.model.name)
     topics = prepare_topics(settings)
     kafka = settings.kafka
@@ -182,7 +197,7 @@ def build_worker(settings: Settings, watcher: Watcher | None = None) -> Worker:
     def task(partition: Partition, connection: Connection, telemetry: Telemetry, watcher: Watcher | None) -> Task:
         metrics = telemetry.partition(partition)
         return Task(
-            partition, settings, spec, form=form, publisher=connection.publisher,
+            partition, settings, spec, start=start(), form=form, publisher=connection.publisher,
             checkpoints=Checkpoints(partition, settings.checkpoint, connection.store, background, metrics),
             metrics=metrics, largest_dead_letter_bytes=topics.largest_dead_letter_bytes, watcher=watcher,
         )  # fmt: skip
@@ -201,13 +216,21 @@ def build_stages(settings: Settings, publisher: Publisher) -> Task:
     checkpoints = Checkpoints(partition, settings.checkpoint, store, ThreadPoolExecutor(1), metrics)
     spec = model_spec(settings.model)
     return Task(
-        partition, settings, spec, form=JsonFormat(), publisher=publisher, checkpoints=checkpoints, metrics=metrics
+        partition,
+        settings,
+        spec,
+        start=first_model(settings.model, spec)(),
+        form=JsonFormat(),
+        publisher=publisher,
+        checkpoints=checkpoints,
+        metrics=metrics,
     )
 
 
 def check(settings: Settings, path: Path | None) -> str:
     """Return a line that says what these settings would do; raises where they cannot be."""
     spec = model_spec(settings.model)
+    first_model(settings.model, spec)
     topics, kafka = settings.topics, settings.kafka
     return (
         f"{path or 'defaults'}: {spec.task} {topics.events} -> {topics.predictions} at {kafka.bootstrap_servers}, "

@@ -1,5 +1,6 @@
 """What is learned, and how."""
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -106,6 +107,9 @@ class ModelSettings(Section):
     confidence: Annotated[float, Field(gt=0, le=0.998)] | None = None
     """Publish with each prediction an interval or a set of classes that holds the label so often; 0.9 is nine times
     of ten. null publishes none."""
+    start_from: Path | None = None
+    """What `nnstream pretrain` wrote, with the same model section: a partition that nothing was committed of begins
+    with it, not with a fresh model."""
     learner: Literal["ensemble", "network"] = "ensemble"
     """`ensemble`: many small networks, mixed by what they are worth; nothing to tune. `network`: the one below."""
     network: NetworkSettings = NetworkSettings()

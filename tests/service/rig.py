@@ -70,7 +70,16 @@ class Rig:
     """A worker on fakes; `again` is the worker that comes after a crash, with what a crash leaves."""
 
     def __init__(
-        self, log, settings=None, store=None, journal=None, clock=None, identity=None, watcher=None, **source
+        self,
+        log,
+        settings=None,
+        store=None,
+        journal=None,
+        clock=None,
+        identity=None,
+        watcher=None,
+        start=None,
+        **source,
     ):
         self.settings = settings or make_settings()
         self.journal = [] if journal is None else journal
@@ -78,7 +87,7 @@ class Rig:
         self.source = MemorySource(log, journal=self.journal, **source)
         self.publisher = MemoryPublisher(self.journal, identity)
         self.clock = clock or FakeClock()
-        self.watcher = watcher
+        self.watcher, self.start = watcher, start
         self.telemetry = Telemetry(self.settings.model.name)
         self.spec = model_spec(self.settings.model)
         self.worker = Worker(
@@ -113,8 +122,9 @@ class Rig:
             partition, self.settings.checkpoint, connection.store, InlineExecutor(), metrics, self.clock
         )
         return Task(
-            partition, self.settings, self.spec, form=FORMATS[self.settings.topics.format](),
-            publisher=connection.publisher, checkpoints=checkpoints, metrics=metrics, watcher=self.watcher,
+            partition, self.settings, self.spec, start=self.start and self.start(),
+            form=FORMATS[self.settings.topics.format](), publisher=connection.publisher, checkpoints=checkpoints,
+            metrics=metrics, watcher=self.watcher,
         )  # fmt: skip
 
     def run(self):

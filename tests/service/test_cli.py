@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ from service.datasets import read_csv
 from service.errors import DataError, SettingsError
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ["demo", "serve", "produce", "tail", "evaluate", "schema", "report"]
+COMMANDS = ["demo", "serve", "produce", "tail", "evaluate", "pretrain", "schema", "report"]
 FAST = ["--learner", "network"]
 
 
@@ -79,6 +80,39 @@ def test_an_unknown_option_is_exit_2(run):
     code, out, err = run("evaluate", "--nope")
     assert (code, out) == (2, "")
     assert "--nope" in err
+
+
+# -- pretrain
+
+
+def test_pretrain_writes_what_serve_can_start_from(run, csv, tmp_path):
+    out = tmp_path / "model.safetensors"
+    config = tmp_path / "config.yaml"
+    config.write_text(f"model: {{learner: network, network: {{hidden: [5]}}, start_from: {out}}}")
+    plain = tmp_path / "plain.yaml"
+    plain.write_text("model: {learner: network, network: {hidden: [5]}}")
+    given = ("--csv", csv(two_classes(300)), "--label", "y", "--config", plain)
+    code, said, _ = run("pretrain", *given, "--passes", 3, "--out", out, "--json")
+    assert code == 0
+    summary = json.loads(said)
+    assert summary.keys() == {"samples", "passes", "kept_pass", "loss_without_history", "loss"}
+    assert summary["loss"] < summary["loss_without_history"]
+    assert summary["samples"] == 270 * summary["kept_pass"] + 30
+    assert run("serve", "--check", config)[0] == 0
+
+
+def test_pretrain_for_people(run, csv, tmp_path):
+    given = ("--csv", csv(two_classes(100)), "--label", "y", "--out", tmp_path / "model", *FAST)
+    code, out, _ = run("pretrain", *given)
+    assert code == 0
+    assert re.search(r"samples +100\n", out)
+
+
+def test_pretrain_cannot_write(run, csv, tmp_path):
+    given = ("--csv", csv(two_classes(100)), "--label", "y", "--out", tmp_path / "nowhere" / "model", *FAST)
+    code, _, err = run("pretrain", *given)
+    assert code == 2
+    assert "cannot be written" in err
 
 
 # -- evaluate
