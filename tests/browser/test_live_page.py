@@ -1,6 +1,7 @@
 """The live page in a real Chromium, before the real service on a real Kafka."""
 
 import json
+import re
 import uuid
 from itertools import islice
 
@@ -106,6 +107,24 @@ def test_the_numbers_are_those_of_metrics(service, new_page):
     weights = sorted(found.all("nnstream_member_weight"), reverse=True)
     shown = [float(b.split()[0]) / 100 for b in page.locator("#weights-legend b").all_inner_texts()]
     assert shown[:5] == pytest.approx(weights[:5], abs=6e-4)
+    assert page.console.problems == []
+
+
+@pytest.mark.parametrize(
+    ("task", "baselines"),
+    [
+        ("classification", ["repeating the last label", "the most frequent label"]),
+        ("regression", ["repeating the last label", "the mean label"]),
+    ],
+)
+def test_a_page_that_was_there_before_the_first_event_shows_the_baselines(new_service, new_page, task, baselines):
+    service = new_service({"model": {"task": task}}).start()
+    page = new_page(service.url)
+    expect(page.locator("#state-text")).to_have_text("Live")
+    service.produce(sine(0, 300))
+    for each in baselines:
+        line = page.locator("#score-chart .u-series", has_text=each)
+        expect(line.locator(".u-value")).to_have_text(re.compile(r"\d"))
     assert page.console.problems == []
 
 

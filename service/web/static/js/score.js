@@ -2,14 +2,14 @@
 import { number, share } from "./format.js";
 
 const TITLES = { no_change: "repeating the last label", majority: "the most frequent label", mean: "the mean label" };
+const BASELINES = { classification: ["no_change", "majority"], regression: ["no_change", "mean"] };
 
 export function score({ hello, now }) {
   const classes = hello.model.task === "classification";
   const metric = classes ? "accuracy" : "mae";
   const all = now.values.score ?? {};
-  const baselines = Object.keys(TITLES)
-    .filter((name) => `${metric}/${name}` in all)
-    .map((name) => ({ name, title: TITLES[name], key: `score.${metric}/${name}`, value: all[`${metric}/${name}`] }));
+  const baselines = BASELINES[hello.model.task].map((name) => (
+    { name, title: TITLES[name], key: `score.${metric}/${name}`, value: all[`${metric}/${name}`] ?? null }));
   const known = baselines.filter((each) => each.value != null);
   const best = known.length ? known.reduce((a, b) => (classes === b.value > a.value ? b : a)) : null;
   const model = all[`${metric}/model`] ?? null;
