@@ -53,6 +53,7 @@ class SingleNetwork:
     def __init__(self, network: Network) -> None:
         self.network = network
         self._newest: deque[Block] = deque()
+        self._remembered = 0
 
     def predict(self, block: Block) -> npt.NDArray[np.float32]:  # noqa: D102
         return self.network.predict(block.X)
@@ -62,8 +63,9 @@ class SingleNetwork:
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         if block.known.any():
             self._newest.append(block)
-            while len(self._newest) > 1 and sum(map(len, self._newest)) - len(self._newest[0]) >= _REMEMBERED:
-                self._newest.popleft()
+            self._remembered += len(block)
+            while self._remembered - len(self._newest[0]) >= _REMEMBERED:
+                self._remembered -= len(self._newest.popleft())
         return self.network.predict_then_learn(block.X, block.y, block.known, block.weight)
 
     def newest(self, count: int) -> tuple[Array, Array]:

@@ -25,7 +25,7 @@ from nnstream.labels import NEW, Classes, Label, TargetScale, check_class, check
 from nnstream.learners import Learner, SingleNetwork
 from nnstream.losses import CLASS_LOSSES, LARGEST_LOG_LOSS, Loss, residual_loss, value
 from nnstream.network import Network
-from nnstream.outcome import Outcome, Segment
+from nnstream.outcome import Outcome, Segment, as_index
 from nnstream.responses import ResponseSpec, predictor, responsive
 from nnstream.schema import FeatureSpec
 from nnstream.spec import NetworkSpec
@@ -161,7 +161,7 @@ class Model:
                 if encoded.is_new:
                     self._meet(encoded, rows, labels, weight, outcome)
                 else:
-                    at = _at(encoded.rows)
+                    at = as_index(encoded.rows)
                     self._walk(encoded, targets[at], known[at], weight[at], outcome)
             if stop < len(rows):  # only asked about here: `_meet` makes room for its class and learns it
                 for encoded in self.encoder.segments(rows[stop : stop + 1], _UNLABELLED, outcome.refused, stop):
@@ -175,7 +175,7 @@ class Model:
         """Predict and learn events that bring nothing new."""
         block = self._block(encoded, known, weight)
         self._fill(block, targets)
-        at = _at(encoded.rows)
+        at = as_index(encoded.rows)
         outcome.versions[at] = self.version + np.cumsum(known) - known
         self.version += int(known.sum())
         outputs, found = self._learn(block, encoded.rows, outcome)
@@ -391,9 +391,3 @@ class Model:
 
     def _residual_loss(self, residuals: Array) -> Array:
         return residual_loss(Loss.of(self.output_shape[1]), residuals, self.spec.network.loss_shape)
-
-
-def _at(rows: list[int]) -> slice | list[int]:
-    """Return an index for these rows: a slice where they follow each other, which NumPy takes at no cost."""
-    together = bool(rows) and rows[-1] - rows[0] + 1 == len(rows)
-    return slice(rows[0], rows[-1] + 1) if together else rows

@@ -71,9 +71,9 @@ class Outcome:
                 mean = np.zeros(len(segment.rows))
                 for k in range(1, len(segment.classes)):  # one by one: no order of a sum may depend on the block
                     mean += k * segment.outputs[:, k].astype(np.float64)
-                out[segment.rows] = mean
+                out[as_index(segment.rows)] = mean
             elif segment.outputs.shape[1]:
-                out[segment.rows] = segment.outputs[:, 0]
+                out[as_index(segment.rows)] = segment.outputs[:, 0]
         return out
 
     def chances(self, labels: Sequence[Label | None]) -> npt.NDArray[np.float64]:
@@ -86,10 +86,19 @@ class Outcome:
         for segment in self.segments:
             if not segment.classes:
                 continue
-            place = _places(segment.classes, [labels[i] for i in segment.rows])
+            rows = as_index(segment.rows)
+            place = _places(segment.classes, labels[rows] if isinstance(rows, slice) else [labels[i] for i in rows])
             met = segment.outputs[np.arange(len(place)), np.maximum(place, 0)]
-            out[segment.rows] = np.stack([np.where(place < 0, 0.0, met), segment.outputs.max(axis=1)], axis=1)
+            met[place < 0] = 0.0
+            out[rows, 0] = met
+            out[rows, 1] = segment.outputs.max(axis=1)
         return out
+
+
+def as_index(rows: list[int]) -> slice | list[int]:
+    """Return an index for rows in order: a slice where they follow each other, which NumPy takes at no cost."""
+    together = bool(rows) and rows[-1] - rows[0] + 1 == len(rows)
+    return slice(rows[0], rows[-1] + 1) if together else rows
 
 
 def _places(classes: Sequence[Label], labels: Sequence[Label | None]) -> npt.NDArray[np.int64]:

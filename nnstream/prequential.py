@@ -42,13 +42,7 @@ class Window:
 
     def add(self, rows: npt.NDArray[np.float64]) -> None:
         """Append rows, float64 (n, series)."""
-        size = len(self._ring)
-        for start in range(0, len(rows), size):
-            part = rows[start : start + size]
-            self._ring[(self.count + np.arange(len(part))) % size] = part
-            self._count += len(part)
-        if len(rows):  # one by one: the sum must not depend on where a block was cut
-            self._sums = np.add.accumulate(np.concatenate([self._sums[None], rows]), axis=0)[-1].copy()
+        tallies.roll(rows, self._ring, self._sums, self._count)
 
     def mean(self) -> list[float]:
         """Return the mean of each series over everything; NaN before the first row."""

@@ -118,16 +118,14 @@ class Responsive:
     def _look(self, losses: Array, others: Array | None) -> None:
         """Take in the losses of learned samples, which end a detector's block or lie inside one."""
         self._learned += len(losses)
-        columns = np.full((len(losses), 3), np.nan)
+        columns = np.empty((len(losses), 3))
         columns[:, :2] = losses[:, None]
-        if others is not None:
-            columns[:, 2] = others
+        columns[:, 2] = np.nan if others is None else others
         found = {each.column for each in self._panel.add(np.sqrt(columns) if self._regression else columns)}
         if self._learned % ROWS or not len(losses):
             return
-        now = self._panel.means[1:]
-        share = np.where(np.isnan(self._means), 1.0, _SMOOTH)
-        self._means = np.where(np.isnan(now), self._means, np.nan_to_num(self._means) * (1 - share) + share * now)
+        if others is not None:
+            self._compare(self._panel.means[1:])
         match self._spec.policy:
             case "faster":
                 self._learn_faster(_ALARM in found)
@@ -136,6 +134,10 @@ class Responsive:
                 self.current.begin_anew()
             case "background":
                 self._change(_ALARM in found, bool(found))
+
+    def _compare(self, now: Array) -> None:
+        share = np.where(np.isnan(self._means), 1.0, _SMOOTH)
+        self._means = np.where(np.isnan(now), self._means, np.nan_to_num(self._means) * (1 - share) + share * now)
 
     def _learn_faster(self, alarm: bool) -> None:
         if alarm:

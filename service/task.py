@@ -141,10 +141,8 @@ class Task:
         predicted, losses = outcome.predictions(), outcome.losses.tolist()
         chances = outcome.chances(joined.labels) if self.monitor.spec.enabled else np.empty((len(losses), 2))
         if joined.plain and not outcome.refused:
-            events = answers = list(range(len(joined.records)))
-            delays = [math.nan] * len(answers)
-        else:
-            events, answers, delays = self._sorted(joined, outcome, predicted, losses, chances)
+            return self._observe_plain(joined, outcome, predicted, losses, chances)
+        events, answers, delays = self._sorted(joined, outcome, predicted, losses, chances)
         labels, published = [joined.labels[i] for i in answers], [predicted[i] for i in answers]
         self._watcher.scored(self.partition.number, labels, published)
         return self.monitor.observe(
@@ -152,6 +150,19 @@ class Task:
                 len(joined.records), events, [joined.features[i] for i in events], outcome.centres()[events],
                 answers, labels, published, [losses[i] for i in answers], delays, chances[answers],
                 [joined.records[i].timestamp for i in answers],
+            )
+        )  # fmt: skip
+
+    def _observe_plain(
+        self, joined: Joined, outcome: Outcome, predicted: list[Any], losses: list[float], chances: Any
+    ) -> list[Drift]:
+        """Do the same where each row is an event with its label."""
+        rows = range(len(joined.records))
+        self._watcher.scored(self.partition.number, joined.labels, predicted)
+        return self.monitor.observe(
+            Observed(
+                len(rows), rows, joined.features, outcome.centres(), rows, joined.labels, predicted, losses,
+                [math.nan] * len(rows), chances, [record.timestamp for record in joined.records],
             )
         )  # fmt: skip
 

@@ -194,7 +194,8 @@ class Worker:
         for partition, task in self.tasks.items():
             if partition not in leaving:
                 task.lag = self._source.lag(partition)
-                task.metrics.progress(task.learner.model, task.lag, to_replay=task.live_from - task.offset)
+                to_replay = task.live_from - task.offset
+                task.metrics.progress(task.learner.model, task.monitor.score, task.lag, to_replay=to_replay)
         return True
 
     def _position(self, task: Task, leaves: bool) -> Position | None:

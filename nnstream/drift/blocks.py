@@ -19,20 +19,19 @@ class Blocks:
 
     Args:
         series: how many.
+
+    Attributes:
+        pending: how many rows wait for their block to be full.
     """
 
     def __init__(self, series: int) -> None:
-        self._rows = np.empty((0, series))
-
-    @property
-    def pending(self) -> int:
-        """Return how many rows wait for their block to be full."""
-        return len(self._rows)
+        self._buffer = np.empty((ROWS, series))
+        self.pending = 0
 
     def widen(self, series: int) -> None:
         """Add series that were missing so far."""
-        more = np.full((len(self._rows), series - self._rows.shape[1]), np.nan)
-        self._rows = np.concatenate([self._rows, more], axis=1)
+        more = np.full((ROWS, series - self._buffer.shape[1]), np.nan)
+        self._buffer = np.concatenate([self._buffer, more], axis=1)
 
     def add(self, rows: Matrix) -> tuple[Matrix, Matrix]:
         """Append rows, float64 (n, series); summarise the blocks that became full.
@@ -41,20 +40,23 @@ class Blocks:
             The mean of each block and series, float64 (blocks, series), and the mean distance from it; NaN where
             fewer than 8 values are known.
         """
-        together = np.ascontiguousarray(np.concatenate([self._rows, rows]))
-        count = len(together) // ROWS
+        count, rest = divmod(self.pending + len(rows), ROWS)
+        means, spreads = np.empty((2, count, rows.shape[1]))
         if not count:
-            self._rows = together
-            return np.empty((0, rows.shape[1])), np.empty((0, rows.shape[1]))
-        self._rows = together[count * ROWS :].copy()
-        means, spreads = np.empty((2, count, together.shape[1]))
-        summarise(together, ROWS, _FEWEST, means, spreads)
+            self._buffer[self.pending : rest] = rows
+        else:
+            together = np.concatenate([self._buffer[: self.pending], rows]) if self.pending else rows
+            summarise(np.ascontiguousarray(together), ROWS, _FEWEST, means, spreads)
+            self._buffer[:rest] = together[count * ROWS :]
+        self.pending = rest
         return means, spreads
 
     def state(self) -> dict[str, Matrix]:
         """Return the rows that wait; not a copy."""
-        return {"rows": self._rows}
+        return {"rows": self._buffer[: self.pending]}
 
     def restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         """Take over what `state` gave."""
-        self._rows = arrays["rows"].copy()
+        rows = arrays["rows"]
+        self.pending, self._buffer = len(rows), np.empty((ROWS, rows.shape[1]))
+        self._buffer[: self.pending] = rows

@@ -25,6 +25,24 @@ CLASS_SUMS = BY_STEP + 2 * STEPS
 
 
 @jit
+def roll(rows: Doubles, ring: Doubles, sums: Doubles, count: Table) -> None:
+    """Put rows into a window, and add them to its sums one by one.
+
+    Args:
+        rows: float64 (n, series).
+        ring: float64 (size, series), the newest rows.
+        sums: float64 (series,), of all rows.
+        count: int64 (1,), of all rows.
+    """
+    for i in range(rows.shape[0]):
+        slot = (count[0] + i) % ring.shape[0]
+        for j in range(ring.shape[1]):
+            ring[slot, j] = rows[i, j]
+            sums[j] += rows[i, j]
+    count[0] += rows.shape[0]
+
+
+@jit
 def score_classes(labels: Table, predictions: Table, counts: Table, state: Table, rows: Doubles) -> None:
     """Write who was right about each label (1 or 0): the model, the last label, the most frequent one so far.
 
