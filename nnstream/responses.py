@@ -102,18 +102,23 @@ class Responsive:
     def predict_then_learn(self, block: Block) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Return outputs, float32 (n, outputs), and losses, float32 (n,), strictly in order."""
         outputs, losses, start = [], [], 0
-        labelled = np.cumsum(block.known)
         while start < len(block):
-            done = labelled[start - 1] if start else 0
-            stop = min(len(block), int(np.searchsorted(labelled, done + self._panel.rows_to_look)) + 1)
-            part = block[start:stop]
+            stop = start + self._rows_to_look(block.known[start:])
+            part = block if stop - start == len(block) else block[start:stop]
             said, lost = self.current.predict_then_learn(part)
             others = self.background.predict_then_learn(part)[1] if self.background is not None else None
             self._look(lost[part.known], None if others is None else others[part.known])
             outputs.append(said)
             losses.append(lost)
             start = stop
-        return np.concatenate(outputs), np.concatenate(losses)
+        return (outputs[0], losses[0]) if len(outputs) == 1 else (np.concatenate(outputs), np.concatenate(losses))
+
+    def _rows_to_look(self, known: Array) -> int:
+        """Return how many of these rows may be learned before the loss must be looked at."""
+        samples = self._panel.rows_to_look
+        if len(known) <= samples or known[:samples].all():
+            return min(len(known), samples)
+        return min(len(known), int(np.searchsorted(np.cumsum(known), samples)) + 1)
 
     def _look(self, losses: Array, others: Array | None) -> None:
         """Take in the losses of learned samples, which end a detector's block or lie inside one."""

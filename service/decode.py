@@ -94,7 +94,8 @@ def _at_once(
     records: Sequence[Record], where: str, max_event_bytes: int, check_label: Callable[[Any], None], form: Format
 ) -> Decoded | None:
     """Return what `decode` does where each record holds an event and nothing is wrong; None to look at each."""
-    if any(record.value is None or len(record.value) > max_event_bytes for record in records):
+    values = [record.value for record in records]
+    if None in values or max(map(len, values), default=0) > max_event_bytes:  # type: ignore[arg-type]
         return None
     found = form.read_all(records)
     if found is None:

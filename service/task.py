@@ -108,12 +108,14 @@ class Task:
             outcome = self.learner.learn(joined.features, joined.labels, self.reasons.request(joined))
             regions = self.confidence.observe(joined, outcome, self.learner.model)
         published = self._predictions(joined, outcome, regions, live=batch.live)
-        with self.metrics.stage(Stage.MONITOR):
-            drifts = self._observe(joined, outcome)
         refused = _in_order(events.refused, joined, outcome)
         if batch.live:
             with self.metrics.stage(Stage.PUBLISH):
-                self._publish(joined, published, refused, [drift for drift in drifts if drift.is_alert])
+                self._publish(joined, published, refused)
+        with self.metrics.stage(Stage.MONITOR):  # predictions do not wait for this
+            drifts = self._observe(joined, outcome)
+        if batch.live:
+            self._alert(joined, [drift for drift in drifts if drift.is_alert])
             self.metrics.drift(drifts)
             self.reasons.note(list(outcome.explanations.values()))
             self.metrics.beside(self.confidence.conformal, self.reasons.means)
@@ -193,13 +195,7 @@ class Task:
             delays.append(delay)
         return events, answers, delays
 
-    def _publish(
-        self,
-        joined: Joined,
-        published: Sequence[Outgoing | None],
-        refused: Sequence[Refused],
-        drifts: Sequence[Drift],
-    ) -> None:
+    def _publish(self, joined: Joined, published: Sequence[Outgoing | None], refused: Sequence[Refused]) -> None:
         topics = self._settings.topics
         out = [record for record in published if record is not None]
         out += publish.dead_letters(refused, self.partition, topics.dead_letters, self._largest_dead_letter)
@@ -207,14 +203,23 @@ class Task:
             out += [
                 publish.expired(each, each.ts, why, self.partition, topics.expired) for _, each, why in joined.expired
             ]
-        for drift in drifts:
-            record, ts = joined.records[drift.row], joined.timestamps[drift.row]
-            out.append(publish.alert(self._alert(drift, record, ts), topics.alerts, publish.stamp(ts, record)))
-        self._publisher.send(out)
-        self._watcher.published(out)
+        self._send(out)
         self.dead_letters += len(refused)
 
-    def _alert(self, drift: Drift, record: Record, ts: int) -> dict[str, object]:
+    def _send(self, out: Sequence[Outgoing]) -> None:
+        self._publisher.send(out)
+        self._watcher.published(out)
+
+    def _alert(self, joined: Joined, drifts: Sequence[Drift]) -> None:
+        out = []
+        for drift in drifts:
+            record, ts = joined.records[drift.row], joined.timestamps[drift.row]
+            body = self._alert_body(drift, record, ts)
+            out.append(publish.alert(body, self._settings.topics.alerts, publish.stamp(ts, record)))
+        if out:
+            self._send(out)
+
+    def _alert_body(self, drift: Drift, record: Record, ts: int) -> dict[str, object]:
         what = {"signal": drift.signal, "feature": drift.feature, "before": drift.before, "after": drift.after}
         log.warning("drift", partition=str(self.partition), offset=record.offset, **what)
         source = {"topic": self.partition.topic, "partition": self.partition.number, "offset": record.offset}

@@ -16,7 +16,7 @@ from service.settings import KafkaSettings
 BOOTSTRAP_SECONDS = 20.0
 PATIENCE_SECONDS = 30.0
 LARGEST_REQUEST_BYTES = 64 * 2**20
-LINGER_MS = {"latency": 0, "throughput": 5}
+LINGER_MS = {"latency": 0.1, "throughput": 5}  # without any, each record of a batch wakes the client's thread
 
 _log = logging.getLogger("librdkafka")
 
