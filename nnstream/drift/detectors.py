@@ -11,9 +11,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import import_module, resources
+from importlib import resources
 from typing import Any, Literal
 
+from nnstream.drift.river_classes import river_class
 from nnstream.errors import SpecError
 
 Name = Literal["adwin", "page_hinkley", "kswin", "ddm", "eddm", "hddm_a", "hddm_w"]
@@ -116,8 +117,7 @@ class DetectorSpec:
 
 
 def _class(name: Name) -> Any:
-    kind = KINDS[name]  # imported when it is wanted: River takes most of a second
-    return getattr(import_module(kind.module), kind.cls)
+    return river_class(KINDS[name].module, KINDS[name].cls)
 
 
 @cache

@@ -10,11 +10,11 @@ import math
 import random
 import zlib
 from collections import deque
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 
+from nnstream.drift.river_classes import river_class
 from nnstream.errors import SnapshotDamagedError, SnapshotMismatchError, SpecError
 
 _CLASSES = {
@@ -105,7 +105,7 @@ def _read(data: Any, where: str) -> Any:
 
 
 def _read_object(kind: str, fields: dict[str, Any], where: str) -> Any:
-    made = _class(_CLASSES, kind)
+    made = river_class(_CLASSES[kind], kind)
     value = made.__new__(made)
     for name, each in fields.items():
         if isinstance(each, dict) and each["is"] == "method":
@@ -121,7 +121,7 @@ def _read_compiled(kind: str, data: dict[str, Any], where: str) -> Any:
     state = base64.b85decode(data["state"])
     if zlib.crc32(state) != data["crc32"]:
         raise SnapshotDamagedError(f"{where} was changed: its checksum does not match")
-    value = _class(_COMPILED, kind)(*data["made_with"])
+    value = river_class(_COMPILED[kind], kind)(*data["made_with"])
     try:
         value.__setstate__(state)
         fits = value.__getstate__() == state
@@ -132,7 +132,3 @@ def _read_compiled(kind: str, data: dict[str, Any], where: str) -> Any:
     if not fits:
         raise SnapshotMismatchError(f"{where} is not the state of a {kind} of this version of river")
     return value
-
-
-def _class(table: dict[str, str], name: str) -> Any:
-    return getattr(import_module(table[name]), name)
