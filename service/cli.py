@@ -1,5 +1,6 @@
 """The command line: arguments in, exit code out. Each command's work stands in a module of its own."""
 
+import gc
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -84,8 +85,13 @@ def demo(
 def serve(
     config: Config,
     check: Annotated[bool, typer.Option("--check", help="Only say whether the settings can be used.")] = False,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes of one group, which share the partitions; each has an http.port.")
+    ] = 1,
+    worker: Annotated[int | None, typer.Option(hidden=True, help="Which of them this is.")] = None,
 ) -> None:
     """Consume events, predict, learn, publish predictions, until stopped."""
+    gc.disable()  # nothing that an import makes is garbage; `service.serve` enables it
     from service.settings import load_settings  # noqa: PLC0415
 
     settings = load_settings(config)
@@ -94,9 +100,14 @@ def serve(
 
         print(check_settings(settings, config))  # noqa: T201
         return
+    if workers > 1:
+        from service.workers import run_workers  # noqa: PLC0415
+
+        run_workers(config, workers)
+        return
     from service.serve import serve as run  # noqa: PLC0415
 
-    run(settings)
+    run(settings, worker)
 
 
 @app.command()

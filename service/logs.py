@@ -10,10 +10,20 @@ from service.settings import LogSettings
 _NOISY = ("kafka.net.selector",)  # warns whenever learning holds its thread up for a tenth of a second
 
 
-def set_up_logs(settings: LogSettings) -> None:
-    """Send structlog's and the libraries' logs to standard error in one format."""
+def set_up_logs(settings: LogSettings, **always: object) -> None:
+    """Send structlog's and the libraries' logs to standard error in one format.
+
+    Args:
+        settings: of the log.
+        always: what each line says besides.
+    """
+
+    def add_always(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        return {**event, **always}
+
     level = logging.getLevelNamesMapping()[settings.level.upper()]
     shared: list[structlog.typing.Processor] = [
+        add_always,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),

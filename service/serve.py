@@ -14,15 +14,25 @@ from service.web.live import Live
 from service.web.recent import Recent
 from service.web.server import HttpServer
 from service.wiring import build_worker
+from service.workers import when_orphaned
 
 log = structlog.get_logger()
 
 _NEW_OBJECTS = 50_000  # a poll makes thousands that wait for an acknowledgement, and hardly ever a cycle
 
 
-def serve(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT; then finish the batch, commit, checkpoint and leave the group."""
-    set_up_logs(settings.log)
+def serve(settings: Settings, number: int | None = None) -> None:
+    """Run until SIGTERM or SIGINT; then finish the batch, commit, checkpoint and leave the group.
+
+    Args:
+        settings: of the service.
+        number: which of several workers this is; it ends when the process that watches over them does.
+    """
+    if number is None:
+        set_up_logs(settings.log)
+    else:
+        settings = settings.of_worker(number)
+        set_up_logs(settings.log, worker=number)
     recent = Recent(settings.topics, settings.model.task, settings.monitor.window)
     worker = build_worker(settings, recent if settings.http.enabled else None)
 
@@ -33,8 +43,11 @@ def serve(settings: Settings) -> None:
 
     gc.freeze()  # what was made so far stays: the collector need not look at it again
     gc.set_threshold(_NEW_OBJECTS, 20, 20)
+    gc.enable()
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    if number is not None:
+        when_orphaned(worker.stop)
     if not settings.http.enabled:
         worker.run()
         return

@@ -7,7 +7,7 @@ the environment. docs/configuration.md is made from the descriptions in this pac
 import difflib
 import os
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import yaml
 from pydantic import ValidationError
@@ -53,6 +53,15 @@ class Settings(BaseSettings):
     """The HTTP server."""
     log: LogSettings = LogSettings()
     """The log."""
+
+    def of_worker(self, number: int) -> Self:
+        """Return the settings of one of several workers on this machine: a port and a static member each."""
+        http, kafka = self.http, self.kafka
+        if http.port:
+            http = http.model_copy(update={"port": http.port + number})
+        if kafka.instance_id is not None:
+            kafka = kafka.model_copy(update={"instance_id": f"{kafka.instance_id}-{number}"})
+        return self.model_copy(update={"http": http, "kafka": kafka})
 
     @classmethod
     def settings_customise_sources(

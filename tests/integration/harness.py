@@ -171,7 +171,7 @@ class Service:
         self.config = directory / f"{worker}.yaml"
         self._directory, self._worker = directory, worker
         self.set(settings or {})
-        self._process, self._starts, self.url, self.environment = None, 0, "", {}
+        self._process, self._starts, self.url, self.environment, self.options = None, 0, "", {}, ()
 
     def set(self, settings):
         """Change settings; the next start has them."""
@@ -189,7 +189,7 @@ class Service:
         self.log_path = self._directory / f"{self._worker}-{self._starts}.log"
         with self.log_path.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "service", "serve", self.config],
+                [sys.executable, "-m", "service", "serve", self.config, *self.options],
                 cwd=ROOT, env=environment() | self.environment, stdin=subprocess.DEVNULL,
                 stdout=log, stderr=subprocess.STDOUT,
             )  # fmt: skip

@@ -1,5 +1,11 @@
 """Workers of one group share the partitions, and hand them over without losing or repeating anything."""
 
+import json
+import os
+import signal
+from pathlib import Path
+
+import httpx
 import pytest
 from harness import assert_same, essence, generated, offsets, wait_until
 
@@ -12,6 +18,15 @@ PHASE = 1_000  # events a partition and phase
 def owned(*services):
     """Return which partitions each worker says it owns."""
     return [sorted(service.status()) for service in services]
+
+
+def children(pid):
+    """Return the processes that a process has started."""
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def command_of(pid):
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def shared_fairly(first, second):
@@ -81,3 +96,38 @@ def test_a_worker_that_is_killed_is_replaced_by_the_other(new_service, streams):
     first.wait_committed(8 * PHASE)
     first.stop()
     assert_exact(first, streams, 2)
+
+
+def started(service):
+    """Return the workers by number: how often each listens, and the newest address."""
+    lines = [json.loads(line) for line in service.log().splitlines() if '"listening"' in line]
+    return {number: [each["url"] for each in lines if each["worker"] == number] for number in (0, 1)}
+
+
+def owned_at(url):
+    return [each["partition"] for each in httpx.get(f"{url}/status").json()["partitions"]]
+
+
+def test_one_command_runs_two_workers_and_starts_a_killed_one_again(new_service, streams):
+    both = new_service({"topics": {"partitions": 4}, "kafka": {"session_timeout_ms": 3_000}}, worker="both")
+    both.options = ("--workers", "2")
+    both.launch()
+    wait_until(lambda: all(started(both).values()), "both listen", both.check)
+    wait_until(
+        lambda: sorted(len(owned_at(urls[-1])) for urls in started(both).values()) == [2, 2], "two each", both.check
+    )
+    send(both, streams, 0)
+    both.wait_committed(4 * PHASE)
+
+    [pid] = [int(found) for found in children(both.pid) if b"--worker\x001" in command_of(found)]
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: len(started(both)[1]) == 2, "the second worker listens again", both.check)
+    send(both, streams, 1)
+    both.wait_committed(8 * PHASE)
+    both.stop()
+    assert_exact(both, streams, 2)
+
+    both.launch()
+    wait_until(lambda: all(started(both).values()), "both listen", both.check)
+    both.kill()  # and with it the pipes that it holds
+    wait_until(lambda: both.log().count('"stopped"') == 2, "both have left")
