@@ -8,16 +8,14 @@ all settings at their defaults. `detectors`: events from the drift to the alarm,
 a million events. What watching costs: bench_monitor.py.
 """
 
-import argparse
-import json
 import math
 from collections.abc import Callable, Iterator
 from itertools import chain, islice
-from pathlib import Path
 from typing import Any
 
 import bench_monitor
 import numpy as np
+import parts
 from river.datasets import synth
 from streams import Sample
 
@@ -157,15 +155,5 @@ def detectors() -> list[dict[str, Any]]:
 PARTS: dict[str, Callable[[], Any]] = {"responses": responses, "alarms": alarms, "detectors": detectors}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--part", choices=PARTS, action="append")
-    options = parser.parse_args()
-    results = {part: PARTS[part]() for part in options.part or PARTS}
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    parts.run(PARTS, __doc__)

@@ -11,21 +11,18 @@ import argparse
 import json
 import multiprocessing
 import re
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import live
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
+from contenders import Command, loop, running, service
 from hdrh.histogram import HdrHistogram
 
-LOOPS = Path(__file__).with_name("loops.py")
 WARM_UP_SECONDS = 5.0
 TICK_SECONDS = 0.001
 LONGEST_US = 60_000_000
@@ -38,43 +35,27 @@ class Contender(NamedTuple):
 
     Attributes:
         name: as printed.
-        command: from servers, a name and a directory to a command line.
+        guarantee: of delivery.
+        command: that runs it.
     """
 
     name: str
-    command: Callable[[str, str, Path], list[str]]
+    guarantee: str
+    command: Command
 
 
-def service(guarantee: str, commit_ms: int, client: str = "librdkafka") -> Callable[[str, str, Path], list[str]]:
-    """Return how the service is run."""
-
-    def command(servers: str, name: str, directory: Path) -> list[str]:
-        config = live.settings(
-            servers, name, directory, delivery={"guarantee": guarantee, "commit_interval_ms": commit_ms},
-            model={"learner": "network"}, kafka={"client": client, "profile": "latency"},
-        )  # fmt: skip
-        return [sys.executable, "-m", "service", "serve", str(config)]
-
-    return command
-
-
-def loop(kind: str) -> Callable[[str, str, Path], list[str]]:
-    """Return how a loop of loops.py is run: at least once, nothing waits for company."""
-
-    def command(servers: str, name: str, _: Path) -> list[str]:
-        topics = [f"{name}-events", f"{name}-predictions"]
-        return [sys.executable, str(LOOPS), kind, servers, *topics, name, "at_least_once", "0"]
-
-    return command
-
-
+prompt = partial(service, profile="latency")
 CONTENDERS = [
-    Contender("nnstream, librdkafka, at least once", service("at_least_once", 100)),
-    Contender("nnstream, librdkafka, exactly once, commits every 50 ms", service("exactly_once", 50)),
-    Contender("nnstream, kafka-python, at least once", service("at_least_once", 100, "kafka-python")),
-    Contender("echo, librdkafka, at least once", loop("echo@librdkafka")),
-    Contender("River, plain loop, librdkafka, at least once", loop("river@librdkafka")),
-    Contender("River, plain loop, kafka-python, at least once", loop("river@kafka-python")),
+    Contender("nnstream, librdkafka, at least once", "at_least_once", prompt("librdkafka")),
+    Contender(
+        "nnstream, librdkafka, exactly once, commits every 50 ms", "exactly_once", prompt("librdkafka", commit_ms=50)
+    ),
+    Contender("nnstream, kafka-python, at least once", "at_least_once", prompt("kafka-python")),
+    Contender("echo, librdkafka, at least once", "at_least_once", loop("echo@librdkafka", linger_ms=0)),
+    Contender("River, plain loop, librdkafka, at least once", "at_least_once", loop("river@librdkafka", linger_ms=0)),
+    Contender(
+        "River, plain loop, kafka-python, at least once", "at_least_once", loop("river@kafka-python", linger_ms=0)
+    ),
 ]
 
 
@@ -91,21 +72,6 @@ def send(servers: str, topic: str, start: float, rate: float, count: int) -> Non
         producer.poll(0)
         time.sleep(TICK_SECONDS)
     producer.flush()
-
-
-@contextmanager
-def running(command: list[str]) -> Iterator[None]:
-    """Run a process until the block ends."""
-    process = subprocess.Popen(command, cwd=live.ROOT, stdout=subprocess.DEVNULL)
-    try:
-        yield
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def subscriber(servers: str, topic: str) -> Consumer:
@@ -169,10 +135,11 @@ def main() -> None:
     results: dict[str, dict[str, float]] = {}
     missing: dict[str, str] = {}
     with live.broker() as servers, tempfile.TemporaryDirectory() as directory:
-        for number, (name, command) in enumerate(each for each in CONTENDERS if args.only in each.name):
+        for number, (name, guarantee, command) in enumerate(each for each in CONTENDERS if args.only in each.name):
             run = f"run-{number}"
             try:
-                found = latencies(servers, run, command(servers, run, Path(directory)), args.rate, args.seconds)
+                line = command(servers, run, guarantee, Path(directory))
+                found = latencies(servers, run, line, args.rate, args.seconds)
             except RuntimeError as error:
                 missing[name] = str(error)
                 continue

@@ -7,7 +7,6 @@ time of a partition's stages (no Kafka), with monitoring on and off, turn by tur
 Kafka, from the first prediction to the last.
 """
 
-import argparse
 import json
 import signal
 import tempfile
@@ -20,6 +19,7 @@ from typing import Any
 
 import live
 import numpy as np
+import parts
 from river.datasets import synth
 
 from service.formats.json_object import JsonFormat
@@ -213,15 +213,5 @@ def topics(turns: int = 7) -> dict[str, float]:
 PARTS: dict[str, Callable[[], Any]] = {"quiet": quiet, "cost": cost, "topics": topics}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--part", choices=PARTS, action="append")
-    options = parser.parse_args()
-    results = {part: PARTS[part]() for part in options.part or PARTS}
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    parts.run(PARTS, __doc__)

@@ -10,14 +10,13 @@ what else runs on the machine slows events down, but costs the process nothing. 
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,13 +24,12 @@ import live
 import peers
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
+from contenders import OURS, Command, busy_seconds, loop, running, service
 from kafka import KafkaAdminClient
 from kafka.errors import RetriableError
 
-LOOPS = Path(__file__).with_name("loops.py")
 PATIENCE_SECONDS = 120.0
 GUARANTEES = ("at_least_once", "exactly_once")
-OURS = "nnstream"
 
 
 class Contender(NamedTuple):
@@ -40,12 +38,12 @@ class Contender(NamedTuple):
     Attributes:
         name: as printed.
         events: how many it is given after the warm-up.
-        command: from servers, topic names, group, guarantee and a directory to a command line.
+        command: that runs it.
     """
 
     name: str
     events: int
-    command: Callable[[str, str, str, Path], list[str]]
+    command: Command
 
 
 class Measured(NamedTuple):
@@ -77,63 +75,19 @@ class Moment(NamedTuple):
 Results = dict[str, dict[str, Measured]]
 
 
-def busy_seconds(pid: int) -> float:
-    """Return the processor seconds of a process and all its threads."""
-    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
-
-
-def service(client: str, learner: str, **kafka: object) -> Callable[[str, str, str, Path], list[str]]:
-    """Return how the service is run."""
-
-    def command(servers: str, name: str, guarantee: str, directory: Path) -> list[str]:
-        config = live.settings(
-            servers, name, directory, delivery={"guarantee": guarantee, "commit_interval_ms": 100},
-            model={"learner": learner}, kafka={"client": client, "max_batch": 2000, **kafka},
-        )  # fmt: skip
-        return [sys.executable, "-m", "service", "serve", str(config)]
-
-    return command
-
-
-def loop(kind: str, *, python: Callable[[], Path] = lambda: Path(sys.executable)) -> Callable[..., list[str]]:
-    """Return how a loop of loops.py is run."""
-
-    def command(servers: str, name: str, guarantee: str, _: Path) -> list[str]:
-        return [
-            str(python()), str(LOOPS), kind, servers, f"{name}-events", f"{name}-predictions", name, guarantee
-        ]  # fmt: skip
-
-    return command
-
-
+rapid = partial(service, max_batch=2000)
 CONTENDERS = [
-    Contender(f"{OURS}, one network 8-32-1, librdkafka", 400_000, service("librdkafka", "network")),
-    Contender(f"{OURS}, default ensemble, librdkafka", 300_000, service("librdkafka", "ensemble")),
+    Contender(f"{OURS}, one network 8-32-1, librdkafka", 400_000, rapid("librdkafka", "network")),
+    Contender(f"{OURS}, default ensemble, librdkafka", 300_000, rapid("librdkafka", "ensemble")),
     Contender("echo, librdkafka", 600_000, loop("echo@librdkafka")),
-    Contender(f"{OURS}, one network 8-32-1, kafka-python", 100_000, service("kafka-python", "network")),
-    Contender(f"{OURS}, default ensemble, kafka-python", 100_000, service("kafka-python", "ensemble")),
+    Contender(f"{OURS}, one network 8-32-1, kafka-python", 100_000, rapid("kafka-python", "network")),
+    Contender(f"{OURS}, default ensemble, kafka-python", 100_000, rapid("kafka-python", "ensemble")),
     Contender("echo, kafka-python", 100_000, loop("echo@kafka-python")),
     Contender("River, plain loop, librdkafka", 60_000, loop("river@librdkafka")),
     Contender("River, plain loop, kafka-python", 40_000, loop("river@kafka-python")),
     Contender("River, Quix Streams", 30_000, loop("quix", python=peers.interpreter)),
     Contender("deep-river, plain loop, librdkafka", 6_000, loop("deep-river@librdkafka", python=peers.interpreter)),
 ]  # fmt: skip
-
-
-@contextmanager
-def running(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a process until the block ends."""
-    process = subprocess.Popen(command, cwd=live.ROOT, stdout=subprocess.DEVNULL)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 class Bench:

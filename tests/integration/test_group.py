@@ -8,6 +8,7 @@ from harness import wait_until
 from kafka import KafkaAdminClient
 
 from service.adapters.kafka_python.source import KafkaPythonSource
+from service.positions import Position
 from service.records import Partition
 from service.settings import KafkaSettings
 
@@ -63,3 +64,26 @@ def test_a_poll_that_ends_while_the_group_is_shared_out_costs_no_membership(kafk
     assert owned == {Partition(topic, 0), Partition(topic, 1)}
     assert taken == []
     assert members == [member]
+
+
+class Committer(Listener):
+    """Commits what it hands over."""
+
+    def revoked(self, partitions):
+        super().revoked(partitions)
+        self.source.commit({partition: Position(1, None) for partition in partitions})
+
+
+def test_who_leaves_while_the_group_is_shared_out_leaves_in_good_order(kafka, unique):
+    topic = group = unique("group")
+    kafka.create(topic)
+    kafka.produce(topic, [b"{}"])
+    source = KafkaPythonSource(KafkaSettings(bootstrap_servers=kafka.servers, group_id=group))
+    listener = Committer(source)
+    source.subscribe(topic, listener)
+    wait_until(lambda: source.poll(0.1) is not None and listener.owned, "a partition")
+    source._consumer._coordinator.request_rejoin()
+    source.poll(0.0)  # begins to join anew, and does not wait
+    source.close()
+    assert listener.taken == [Partition(topic, 0)]
+    assert kafka.committed(topic, group) == {0: None}

@@ -39,6 +39,7 @@ class KafkaPythonSource:
         self._assignment: Assignment | None = None
         self._handover: dict[Partition, Position] | None = None
         self._follower: Follower | None = None
+        self._leaving = False
         with named("connecting the consumer", settings):
             self._admin = KafkaAdminClient(**connection(settings))
             self._group = CommittedPositions(settings, self._admin)
@@ -142,6 +143,7 @@ class KafkaPythonSource:
         return None if end is None or position is None else max(0, end - position)
 
     def close(self) -> None:  # noqa: D102
+        self._leaving = True
         with named("leaving the group", self._settings):
             self._admin.close()
             self._consumer.close(autocommit=False, timeout_ms=10_000)
@@ -165,6 +167,12 @@ class KafkaPythonSource:
             self._told().revoked(revoked)
             if self._handover:
                 await self._consumer.commit_async(committable(self._handover))
+        except kafka_errors.RebalanceInProgressError as error:
+            if not self._leaving:
+                raise
+            log.info(
+                "left without the last commit; whoever comes next goes on from the one before", reason=str(error)
+            )
         finally:
             self._handover = None
 
