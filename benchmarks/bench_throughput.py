@@ -11,24 +11,18 @@ what else runs on the machine slows events down, but costs the process nothing. 
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import live
 import peers
-from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
-from contenders import OURS, Command, busy_seconds, loop, running, service
-from kafka import KafkaAdminClient
-from kafka.errors import RetriableError
+from confluent_kafka import Consumer, TopicPartition
+from contenders import OURS, Command, loop, running, service
+from progress import Progress
 
-PATIENCE_SECONDS = 120.0
 GUARANTEES = ("at_least_once", "exactly_once")
 
 
@@ -56,20 +50,6 @@ class Measured(NamedTuple):
 
     rate: float
     cost: float
-
-
-class Moment(NamedTuple):
-    """A commit that was seen.
-
-    Attributes:
-        offset: that is committed.
-        seconds: the time.
-        busy: processor seconds of the process so far.
-    """
-
-    offset: int
-    seconds: float
-    busy: float
 
 
 Results = dict[str, dict[str, Measured]]
@@ -100,8 +80,7 @@ class Bench:
 
     def __init__(self, servers: str, directory: Path) -> None:
         self._servers, self._directory = servers, directory
-        self._admin = AdminClient({"bootstrap.servers": servers})
-        self._groups = KafkaAdminClient(bootstrap_servers=servers)
+        self._progress = Progress(servers)
         self._values = live.events(100_000)
         self._runs = 0
 
@@ -114,43 +93,16 @@ class Bench:
         self._runs += 1
         name = f"run-{self._runs}"
         warm = contender.events // 5
-        self._prepare(name, warm + contender.events)
+        self._progress.prepare(name, self._values, warm + contender.events)
         with running(contender.command(self._servers, name, guarantee, self._directory)) as process:
-            first = self._committed(process, name, warm)
-            last = self._committed(process, name, warm + contender.events)
+            first = self._progress.wait(process, name, warm)
+            last = self._progress.wait(process, name, warm + contender.events)
         found = self._count(f"{name}-predictions", warm + contender.events)
-        self._admin.delete_topics([f"{name}-events", f"{name}-predictions"])
+        self._progress.admin.delete_topics([f"{name}-events", f"{name}-predictions"])
         if found < warm + contender.events:
             raise RuntimeError(f"{contender.name}: {found} predictions for {warm + contender.events} events")
-        count = last.offset - first.offset
+        count = last.done - first.done
         return Measured(count / (last.seconds - first.seconds), (last.busy - first.busy) / count * 1e6)
-
-    def _prepare(self, name: str, count: int) -> None:
-        topics = [NewTopic(f"{name}-{kind}", 1, 1) for kind in ("events", "predictions")]
-        for made in self._admin.create_topics(topics).values():
-            made.result()
-        producer = Producer({"bootstrap.servers": self._servers, "linger.ms": 5, "batch.size": 2**20})
-        for i in range(count):
-            while True:
-                try:
-                    producer.produce(f"{name}-events", self._values[i % len(self._values)], None, 0)
-                    break
-                except BufferError:
-                    producer.poll(0.05)
-        producer.flush()
-
-    def _committed(self, process: subprocess.Popen[bytes], name: str, count: int) -> Moment:
-        """Return the moment at which `count` events were committed."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < deadline:
-            if process.poll() is not None:
-                raise RuntimeError(f"it ended with exit code {process.returncode}")
-            with suppress(RetriableError):  # the very first group is not there at once
-                for done in self._groups.list_group_offsets([name])[name].values():
-                    if done.offset >= count:
-                        return Moment(done.offset, time.monotonic(), busy_seconds(process.pid))
-            time.sleep(0.02)
-        raise RuntimeError(f"it stood still before {count} events")
 
     def _count(self, topic: str, most: int) -> int:
         """Return how many records a topic holds for those who read committed ones."""

@@ -1,6 +1,5 @@
 """What the benchmarks of the whole way run, each a process of its own: the service, and the loops of loops.py."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -53,9 +52,3 @@ def running(command: list[str]) -> Iterator["subprocess.Popen[bytes]"]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def busy_seconds(pid: int) -> float:
-    """Return the processor seconds of a process and all its threads."""
-    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")

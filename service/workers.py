@@ -4,6 +4,7 @@ Kafka shares the partitions out among them. A worker that somebody ends is start
 of its own would only do so again, so all end with its exit code.
 """
 
+import os
 import signal
 import subprocess
 import sys
@@ -103,7 +104,7 @@ def when_orphaned(act: Callable[[], None]) -> None:
     """Call `act` once standard input ends."""
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        os.read(sys.stdin.fileno(), 1)  # not through `sys.stdin`, whose lock Python wants when it ends
         act()
 
     threading.Thread(target=wait, name="parent", daemon=True).start()

@@ -35,6 +35,9 @@ from service.records import Partition, Record
 from service.settings import KafkaSettings
 from service.source import Assignment, LogRange
 
+# The second: the group has done so, and the client is about to hear of it. Who was thrown out is no member at all.
+_SHARING_OUT = {KafkaError.REBALANCE_IN_PROGRESS, KafkaError.ILLEGAL_GENERATION}
+
 
 class LibrdkafkaSource:
     """Events of the group's partitions, and whatever other partitions it is told to follow.
@@ -151,7 +154,7 @@ class LibrdkafkaSource:
             error = self._refused(committable(positions))
             if error is None:
                 return
-            if error.code() == KafkaError.REBALANCE_IN_PROGRESS:
+            if error.code() in _SHARING_OUT:
                 raise CommitPostponedError("the group is sharing out its partitions anew")
             raise KafkaException(error)
 
