@@ -108,9 +108,9 @@ class Alerts(MemoryPublisher):
         super().send([record for record in records if record.topic == "alerts"])
 
 
-def task_of(settings: Settings, publisher: MemoryPublisher) -> Task:
+def task_of(settings: Settings, publisher: MemoryPublisher, telemetry: Telemetry | None = None) -> Task:
     """Return the stages of a partition, without Kafka."""
-    metrics = Telemetry("default").partition(PARTITION)
+    metrics = (telemetry or Telemetry("default")).partition(PARTITION)
     checkpoints = Checkpoints(PARTITION, settings.checkpoint, MemoryStore(), InlineExecutor(), metrics)
     task = Task(PARTITION, settings, model_spec(settings.model), form=JsonFormat(), publisher=publisher,
                 checkpoints=checkpoints, metrics=metrics)  # fmt: skip
