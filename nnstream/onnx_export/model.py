@@ -7,6 +7,8 @@
     prediction              the class (int64, bool or string, (n,)), or the number (double (n,))
     probabilities           float (n, classes), in the order of the classes
     probability_by_class    the same as a map for each event
+    interval                double (n, 2), of a number; with a calibration
+    prediction_set          bool (n, classes), which are in the set; with a calibration
 
 The graph is the model as it is now: nothing in it learns, and the labels before an event stay those of now.
 """
@@ -20,6 +22,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from nnstream.conformal import Conformal
 from nnstream.ensemble import Ensemble
 from nnstream.errors import SpecError
 from nnstream.labels import Label
@@ -41,11 +44,16 @@ _LARGEST_INT64 = 2**63 - 1
 _KINDS = ("number", "vector", "category", "hashed")
 
 
-def export(model: Model) -> bytes:
+def export(model: Model, conformal: Conformal | None = None) -> bytes:
     """Return an ONNX model of `model.predict` as it is now; see the module for its inputs and outputs.
 
+    Args:
+        model: not changed.
+        conformal: calibrated on its predictions; None gives no intervals or sets.
+
     Raises:
-        SpecError: the model has learned nothing, or has a feature that no graph can take; the message says what.
+        SpecError: the model has learned nothing, or has a feature that no graph can take, or the calibration has seen
+            too few labels; the message says what.
     """
     _check(model)
     names = set(model.encoder.features)
@@ -55,6 +63,8 @@ def export(model: Model) -> bytes:
     graph = Graph(prefix)
     columns, numbers = _encoded(graph, model)
     outputs = _predictions(graph, model, _learned(graph, model, columns, numbers), names)
+    if conformal is not None:
+        outputs.append(_region(graph, conformal, outputs, names))
     body = helper.make_graph(
         graph.nodes, "nnstream", [_input(each) for each in model.encoder.features.values()], outputs, graph.constants
     )
@@ -63,7 +73,7 @@ def export(model: Model) -> bytes:
         body, producer_name="nnstream", producer_version=version("nnstream"), opset_imports=opsets,
         ir_version=IR_VERSION,
     )  # fmt: skip
-    helper.set_model_props(stored, _properties(model))
+    helper.set_model_props(stored, _properties(model, conformal))
     onnx.checker.check_model(stored, full_check=True)
     return bytes(stored.SerializeToString())
 
@@ -151,6 +161,25 @@ def _predictions(graph: Graph, model: Model, outputs: str, taken: set[str]) -> l
     ]
 
 
+def _region(
+    graph: Graph, conformal: Conformal, outputs: list[onnx.ValueInfoProto], taken: set[str]
+) -> onnx.ValueInfoProto:
+    """Add what `Conformal.regions` gives."""
+    reach = conformal.reach
+    if np.isnan(reach):
+        raise SpecError(
+            f"the calibration has seen too few labels for a confidence of {conformal.confidence}; export without it"
+        )
+    if conformal.regression:
+        value = graph.add("Unsqueeze", outputs[0].name, graph.constant([1], np.int64))
+        name = graph.add("Add", value, graph.constant([[-reach, reach]], np.float64), to=_free("interval", taken))
+        return helper.make_tensor_value_info(name, TensorProto.DOUBLE, ["n", 2])
+    strange = graph.add("Sub", graph.constant(1.0, np.float64), graph.cast(outputs[1].name, TensorProto.DOUBLE))
+    name = _free("prediction_set", taken)
+    graph.add("LessOrEqual", strange, graph.constant(reach, np.float64), to=name)
+    return helper.make_tensor_value_info(name, TensorProto.BOOL, ["n", None])
+
+
 def _free(name: str, taken: set[str]) -> str:
     while name in taken:
         name += "_"
@@ -195,11 +224,12 @@ def _texts(classes: list[Label]) -> list[str]:
     return texts if len(set(texts)) == len(texts) else [json.dumps(each, ensure_ascii=False) for each in classes]
 
 
-def _properties(model: Model) -> dict[str, str]:
+def _properties(model: Model, conformal: Conformal | None) -> dict[str, str]:
     """Return what the file says about itself."""
     spec = json.dumps(describe_spec(model.spec), sort_keys=True)
     kinds = {name: each.spec.kind for name, each in model.encoder.features.items()}
-    return {
+    confidence = {} if conformal is None else {"nnstream.confidence": str(conformal.confidence)}
+    return confidence | {
         "nnstream.task": model.spec.task,
         "nnstream.learner": model.spec.learner,
         "nnstream.samples_learned": str(model.version),

@@ -10,6 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from nnstream.activations import Activation
+from nnstream.conformal import Conformal
 from nnstream.errors import FeatureError, SpecError
 from nnstream.model import Model, ModelSpec
 from nnstream.onnx_export import MISSING, export, feed
@@ -183,6 +184,31 @@ def test_members_that_have_diverged_say_nothing_or_are_named(hostile):
         SpecError, match=r"the member sgd-0.1-32-columns\+bins has weights that are no finite numbers"
     ):
         export(model)
+
+
+@pytest.mark.parametrize("classes", [TWO, SEVEN, None], ids=["2 classes", "7 classes", "regression"])
+def test_intervals_and_sets_are_those_of_the_calibration(classes, hostile):
+    task = "classification" if classes else "regression"
+    model, conformal = learned(ModelSpec(task, network=ADAM), classes), Conformal(0.8, regression=not classes)
+    with pytest.raises(SpecError, match=r"too few labels for a confidence of 0\.8"):
+        export(model, conformal)
+    events = Events(2)
+    rows = [events.one(0) for _ in range(300)]
+    labels = [1e4 + 50 * _merit(row) if classes is None else classes[i % len(classes)] for i, row in enumerate(rows)]
+    conformal.observe(model.predict_then_learn(rows, labels), labels)
+    said, expected = run(export(model, conformal), hostile[:1000]), model.predict(hostile[:1000])
+    regions = conformal.regions(expected)
+    if classes is None:
+        np.testing.assert_allclose(said["interval"], regions, rtol=1e-5, atol=1e-5 * model.scale.spread)
+        assert (said["interval"][:, 1] - said["interval"][:, 0]).min() > 0
+    else:
+        clear = np.abs(1 - expected.outputs - conformal.reach).min(axis=1) > TOLERANCE
+        held = [[known for known, inside in zip(expected.classes, row, strict=True) if inside]
+                for row in said["prediction_set"]]  # fmt: skip
+        assert [a for a, b in zip(held, clear, strict=True) if b] == [
+            a for a, b in zip(regions, clear, strict=True) if b
+        ]
+        assert len({len(each) for each in held}) > 1
 
 
 @pytest.mark.parametrize(
