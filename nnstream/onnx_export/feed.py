@@ -39,6 +39,9 @@ def feed(inputs: Sequence[Input], rows: Sequence[Row]) -> dict[str, npt.NDArray[
     Raises:
         FeatureError: a value is not what its feature is.
     """
+    names = set().union(*rows)
+    if not all(isinstance(name, str) for name in names):
+        rows = [{str(name): value for name, value in row.items()} for row in rows]
     return {each.name: _column(each, rows) for each in inputs}
 
 

@@ -56,7 +56,7 @@ def export(model: Model, conformal: Conformal | None = None) -> bytes:
             too few labels; the message says what.
     """
     _check(model)
-    names = set(model.encoder.features)
+    names = {input_name(feature) for feature in model.encoder.features.values()}
     prefix = "nnstream/"
     while any(name.startswith(prefix) for name in names):
         prefix += "_"
@@ -83,9 +83,14 @@ def _check(model: Model) -> None:
         raise SpecError("the model has met no feature, so there is nothing to export; let it learn first")
     if not model.is_regression and not model.classes.known:
         raise SpecError("the model has met no class, so there is nothing to export; let it learn first")
-    for name, feature in model.encoder.features.items():
+    names: set[str] = set()
+    for feature in model.encoder.features.values():
+        name = input_name(feature)
         if not name:
             raise SpecError("a feature has the empty name, which no input of an ONNX graph can have; rename it")
+        if name in names:
+            raise SpecError(f"two features are called {name!r}, one as a text and one not; rename one of them")
+        names.add(name)
         if feature.spec.kind not in _KINDS:
             raise SpecError(f"features.{name}: the kind {feature.spec.kind} cannot leave as ONNX")
         if MISSING in feature.columns:
@@ -94,9 +99,14 @@ def _check(model: Model) -> None:
             )
 
 
+def input_name(feature: Feature) -> str:
+    """Return the name of a feature's input: its own as a text, for in the library it may be a number."""
+    return str(feature.name)
+
+
 def _input(feature: Feature) -> onnx.ValueInfoProto:
     kind = TensorProto.STRING if feature.spec.kind in ("category", "hashed") else TensorProto.DOUBLE
-    return helper.make_tensor_value_info(feature.name, kind, ["n", max(feature.spec.size, 1)])
+    return helper.make_tensor_value_info(input_name(feature), kind, ["n", max(feature.spec.size, 1)])
 
 
 def _encoded(graph: Graph, model: Model) -> tuple[str, Numbers | None]:
@@ -104,10 +114,10 @@ def _encoded(graph: Graph, model: Model) -> tuple[str, Numbers | None]:
     features = list(model.encoder.features.values())
     quantities = sorted((each for each in features if each.first_number >= 0), key=lambda each: each.first_number)
     categories = [each for each in features if each.spec.kind in ("category", "hashed")]
-    parts, columns = one_hot(graph, categories, [each.name for each in categories])
+    parts, columns = one_hot(graph, categories, [input_name(each) for each in categories])
     numbers = None
     if quantities:
-        raw = graph.add("Concat", *(each.name for each in quantities), axis=1)
+        raw = graph.add("Concat", *(input_name(each) for each in quantities), axis=1)
         numbers = standardised(graph, model.encoder, raw)
         parts, columns = [numbers.scaled, *parts], [*model.encoder.number_columns.tolist(), *columns]
     together = graph.add("Concat", *parts, axis=1)
@@ -227,7 +237,7 @@ def _texts(classes: list[Label]) -> list[str]:
 def _properties(model: Model, conformal: Conformal | None) -> dict[str, str]:
     """Return what the file says about itself."""
     spec = json.dumps(describe_spec(model.spec), sort_keys=True)
-    kinds = {name: each.spec.kind for name, each in model.encoder.features.items()}
+    kinds = {input_name(each): each.spec.kind for each in model.encoder.features.values()}
     confidence = {} if conformal is None else {"nnstream.confidence": str(conformal.confidence)}
     return confidence | {
         "nnstream.task": model.spec.task,

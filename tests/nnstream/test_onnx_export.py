@@ -275,7 +275,7 @@ def test_a_model_without_hashed_columns_has_no_loop():
 
 
 def test_names_of_features_are_free():
-    names = ["prediction", "probabilities", "probability_by_class", "nnstream/1", "nnstream/_2", "été / été", " "]
+    names = ["prediction", "probabilities", "probability_by_class", "nnstream/1", "nnstream/_2", "été / été", " ", 0]
     model = Model(ModelSpec())
     rows = [{name: float(i * k % 5) for k, name in enumerate(names)} for i in range(200)]
     model.predict_then_learn(rows, [TWO[i % 2] for i in range(200)])
@@ -297,6 +297,7 @@ def test_exporting_changes_nothing():
         ([], [], "has met no feature"),
         ([{"x": 1.0}], [None], "has met no feature"),
         ([{"": 1.0}], ["a"], "a feature has the empty name"),
+        ([{"0": 1.0}, {0: 1.0}], ["a", "b"], "two features are called '0'"),
         ([{"x": MISSING}], ["a"], "features.x: U\\+FFFF is a category here"),
     ],
 )
