@@ -5,8 +5,8 @@
     vector      double (n, size), NaN is missing
 
     prediction              the class (int64, bool or string, (n,)), or the number (double (n,))
-    probabilities           float (n, classes), in the order of the classes
-    probability_by_class    the same as a map for each event
+    probabilities           float (n, classes), in the order of `classes`
+    classes                 those, of the type of the predictions
     interval                double (n, 2), of a number; with a calibration
     prediction_set          bool (n, classes), which are in the set; with a calibration
 
@@ -154,20 +154,16 @@ def _predictions(graph: Graph, model: Model, outputs: str, taken: set[str]) -> l
         graph.add("Reshape", value, graph.constant([-1], np.int64), to=prediction)
         return [helper.make_tensor_value_info(prediction, TensorProto.DOUBLE, ["n"])]
     classes = model.classes.known
-    probabilities, by_class = _free("probabilities", taken), _free("probability_by_class", taken)
+    probabilities, names = _free("probabilities", taken), _free("classes", taken)
     graph.add("Identity", _probabilities(graph, outputs, model), to=probabilities)
     chosen = graph.add("ArgMax", probabilities, axis=1, keepdims=0)
     values, kind = _stored(graph, classes)
     graph.add("Gather", values, chosen, axis=0, to=prediction)
-    keys = {"classlabels_int64s": classes} if kind == TensorProto.INT64 else {"classlabels_strings": _texts(classes)}
-    graph.add("ZipMap", probabilities, domain=ML, to=by_class, **keys)
-    key = TensorProto.INT64 if kind == TensorProto.INT64 else TensorProto.STRING
-    value = helper.make_tensor_type_proto(TensorProto.FLOAT, [])
-    maps = helper.make_sequence_type_proto(helper.make_map_type_proto(key, value))
+    graph.add("Identity", values, to=names)
     return [
         helper.make_tensor_value_info(prediction, kind, ["n"]),
         helper.make_tensor_value_info(probabilities, TensorProto.FLOAT, ["n", len(classes)]),
-        helper.make_value_info(by_class, maps),
+        helper.make_tensor_value_info(names, kind, [len(classes)]),
     ]
 
 
