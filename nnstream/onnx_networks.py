@@ -22,6 +22,7 @@ from nnstream.errors import SnapshotDamagedError, SpecError
 from nnstream.imports import from_state_dict
 from nnstream.losses import Loss
 from nnstream.network import Network
+from nnstream.onnx_gelu import joined
 from nnstream.optimizers import Optimizer
 
 OPSET, IR_VERSION = 20, 9  # the first opset with Gelu, and the format that came with it
@@ -153,11 +154,15 @@ class _Chain:
         self.operators: list[str] = []  # the activation after each layer
         constants = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
         value = next((each.name for each in graph.input if each.name not in constants), "")
+        nodes = []
         for node in graph.node:
             given = {each.name: helper.get_attribute_value(each) for each in node.attribute}
             if node.op_type == "Constant" and "value" in given:
                 constants[node.output[0]] = numpy_helper.to_array(given["value"])
-                continue
+            else:
+                nodes.append(node)
+        for node in joined(nodes, constants):
+            given = {each.name: helper.get_attribute_value(each) for each in node.attribute}
             others = [name for name in node.input if name != value]
             if list(node.input).count(value) != 1 or not all(name in constants for name in others):
                 raise _misfit(node, "does not take what the node before it gives, and constants")
