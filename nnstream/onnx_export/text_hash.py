@@ -28,14 +28,13 @@ def crc32(graph: Graph, texts: str) -> str:
     distinct, _, place, _ = graph.add_many("Unique", [texts], 4, sorted=1)
     count = graph.add("Shape", distinct)
     empty = graph.add("Expand", graph.texts([""]), count)
-    full = graph.constant([0xFFFFFFFF], np.uint32)
+    full = graph.constant([0xFFFFFFFF], np.int64)
     start = graph.add("Expand", full, count)
     goes_on = _any_longer(graph, distinct, empty)
     body = _body(graph.branch(), graph, distinct)
     left = [graph.name() for _ in range(2)]
     graph.nodes.append(helper.make_node("Loop", ["", goes_on, empty, start], left, body=body))
-    found = graph.cast(graph.add("BitwiseXor", left[1], full), TensorProto.INT64)
-    return graph.add("Gather", found, place, axis=0)
+    return graph.add("Gather", graph.add("BitwiseXor", left[1], full), place, axis=0)
 
 
 def _any_longer(graph: Graph, texts: str, known: str) -> str:
@@ -53,10 +52,9 @@ def _body(body: Graph, outer: Graph, texts: str) -> onnx.GraphProto:
     done = body.add("Equal", texts, known)
     longer = body.add("StringConcat", known, body.add("Gather", letters, byte, axis=0))
     after = body.add("Where", done, known, longer)
-    mixed = body.add("BitwiseXor", crc, body.cast(byte, TensorProto.UINT32))
-    index = body.cast(body.add("BitwiseAnd", mixed, outer.constant(255, np.uint32)), TensorProto.INT64)
-    moved = body.add("Gather", outer.constant(_table(), np.uint32), index, axis=0)
-    shifted = body.add("BitShift", crc, outer.constant(8, np.uint32), direction="RIGHT")
+    index = body.add("BitwiseAnd", body.add("BitwiseXor", crc, byte), outer.constant(255, np.int64))
+    moved = body.add("Gather", outer.constant(_table(), np.int64), index, axis=0)
+    shifted = body.add("Div", crc, outer.constant(256, np.int64))
     new = body.add("Where", done, crc, body.add("BitwiseXor", moved, shifted))
     goes_on = _any_longer(body, texts, after)
     return helper.make_graph(
@@ -66,12 +64,12 @@ def _body(body: Graph, outer: Graph, texts: str) -> onnx.GraphProto:
             helper.make_tensor_value_info(step, TensorProto.INT64, []),
             helper.make_tensor_value_info(condition, TensorProto.BOOL, []),
             helper.make_tensor_value_info(known, TensorProto.STRING, [None]),
-            helper.make_tensor_value_info(crc, TensorProto.UINT32, [None]),
+            helper.make_tensor_value_info(crc, TensorProto.INT64, [None]),
         ],
         [
             helper.make_tensor_value_info(goes_on, TensorProto.BOOL, []),
             helper.make_tensor_value_info(after, TensorProto.STRING, [None]),
-            helper.make_tensor_value_info(new, TensorProto.UINT32, [None]),
+            helper.make_tensor_value_info(new, TensorProto.INT64, [None]),
         ],
         body.constants,
     )

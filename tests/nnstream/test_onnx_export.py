@@ -148,6 +148,23 @@ def test_a_young_model_leaves_as_well(learner, count, hostile):
     np.testing.assert_allclose(got["probabilities"], expected.outputs, rtol=0, atol=TOLERANCE)
 
 
+@pytest.mark.parametrize("learner", ["ensemble", "network"])
+@pytest.mark.parametrize("learn", [0, 1, 40])
+@pytest.mark.parametrize("kind", ["number", "hashed", "vector"])
+def test_features_of_one_kind_and_a_regression_that_knows_few_labels(learner, learn, kind):
+    """A vector of 140 numbers has more of them than get bins."""
+    size, rng = 140 if kind == "vector" else 0, np.random.default_rng(4)
+    model = Model(ModelSpec("regression", learner, ADAM, features={"x": FeatureSpec(kind, size=size)}))
+    values = {"number": 1.5, "hashed": "b", "vector": [0.5] * size}
+    rows = [
+        {"x": rng.normal(size=size).tolist() if size else f"{i}" if kind == "hashed" else i} for i in range(learn)
+    ]
+    model.predict_then_learn(rows, [float(i) for i in range(learn)])
+    asked = [{"x": values[kind]}, {}, *rows]
+    got, expected = run(export(model), asked)["prediction"], model.predict(asked).outputs[:, 0]
+    np.testing.assert_allclose(got, expected, rtol=0, atol=TOLERANCE * max(1, model.scale.spread))
+
+
 @pytest.mark.parametrize("activation", [each.name.lower() for each in Activation])
 def test_every_activation_of_a_network(activation, hostile):
     network = NetworkSpec(inputs=0, hidden=(9, 6), activation=activation, optimizer=Adam(0.003))
