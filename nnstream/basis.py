@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nnstream.kernels.basis import fill_entries, lag_labels, lag_numbers, place_knots
+from nnstream.kernels.scaling import LARGEST
 
 Array = npt.NDArray[Any]
 
@@ -114,7 +115,7 @@ class Basis:
 
     def remember(self, numbers: Array) -> None:
         """Keep the newest learned rows for the next quantiles; place the knots anew when it is time."""
-        kept = numbers[-_REMEMBERED:, : self.numbers]
+        kept = np.clip(numbers[-_REMEMBERED:, : self.numbers], -LARGEST, LARGEST)  # a gap to infinity has no middle
         start = self.seen + len(numbers) - len(kept)
         self._recent[(start + np.arange(len(kept))) % _REMEMBERED] = kept
         self.seen += len(numbers)

@@ -307,13 +307,13 @@ class Encoder:
             return table
         raw = np.full((len(rows), len(self._number_columns)), np.nan)
         for feature in self._numbers:
-            raw[:, feature.first_number] = [_number(row.get(feature.name)) for row in rows]
+            raw[:, feature.first_number] = [to_number(row.get(feature.name)) for row in rows]
         for feature in self._vectors:
             columns = slice(feature.first_number, feature.first_number + feature.spec.size)
             for i, row in enumerate(rows):
                 value = row.get(feature.name)
                 if value is not None:
-                    raw[i, columns] = [_number(element) for element in value]
+                    raw[i, columns] = [to_number(element) for element in value]
         return raw
 
     # -- state
@@ -354,7 +354,8 @@ def _name(item: tuple[Any, Any]) -> str:
     return str(item[0])
 
 
-def _number(value: Any) -> float:
+def to_number(value: Any) -> float:
+    """Return a number feature's value as float64: NaN for a missing one, infinity for one that is too large."""
     try:
         return np.nan if value is None else float(value)
     except OverflowError:

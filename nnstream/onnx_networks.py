@@ -22,9 +22,10 @@ from nnstream.errors import SnapshotDamagedError, SpecError
 from nnstream.imports import from_state_dict
 from nnstream.losses import Loss
 from nnstream.network import Network
+from nnstream.onnx_gelu import joined
 from nnstream.optimizers import Optimizer
 
-_OPSET, _IR_VERSION = 20, 9  # the first opset with Gelu, and the format that came with it
+OPSET, IR_VERSION = 20, 9  # the first opset with Gelu, and the format that came with it
 _OPERATORS: dict[Activation, tuple[str, dict[str, Any]]] = {
     Activation.IDENTITY: ("Identity", {}),
     Activation.SIGMOID: ("Sigmoid", {}),
@@ -43,25 +44,7 @@ _HEADS = {Loss.LOG: "Sigmoid", Loss.CROSS_ENTROPY: "Softmax"}
 def to_onnx(network: Network) -> bytes:
     """Return an ONNX model of `predict`: "inputs" float32 (n, inputs) -> "predictions" float32 (n, outputs)."""
     spec = network.spec
-    loss, signs = Loss.of(spec.loss), {"zero": 0.0, "plus": 1.0, "minus": -1.0}
-    has_threshold = loss is Loss.PERCEPTRON or (spec.hidden and Activation.of(spec.activation) is Activation.STEP)
-    stored = [
-        numpy_helper.from_array(np.array(each, np.float32), name) for name, each in signs.items() if has_threshold
-    ]
-    nodes: list[onnx.NodeProto] = []
-    value = "inputs"
-    for k, (weights, biases) in enumerate(network.layers()):
-        stored += [numpy_helper.from_array(weights.copy(), f"{k}.weight")]
-        stored += [numpy_helper.from_array(biases.copy(), f"{k}.bias")]
-        nodes.append(helper.make_node("Gemm", [value, f"{k}.weight", f"{k}.bias"], [f"{k}.sum"]))
-        value = f"{k}.out"
-        if k < len(spec.hidden):
-            nodes += _activation_nodes(Activation.of(spec.activation), f"{k}.sum", value)
-    top = f"{len(spec.hidden)}.sum"
-    if loss is Loss.PERCEPTRON:
-        nodes += _activation_nodes(Activation.STEP, top, "predictions")
-    else:
-        nodes.append(helper.make_node(_HEADS.get(loss, "Identity"), [top], ["predictions"]))
+    nodes, stored = network_nodes(network, "inputs", "predictions")
     graph = helper.make_graph(
         nodes,
         "nnstream",
@@ -69,17 +52,54 @@ def to_onnx(network: Network) -> bytes:
         [helper.make_tensor_value_info("predictions", TensorProto.FLOAT, ["n", spec.outputs])],
         stored,
     )
-    opsets = [helper.make_opsetid("", _OPSET)]
-    model = helper.make_model(graph, producer_name="nnstream", opset_imports=opsets, ir_version=_IR_VERSION)
+    opsets = [helper.make_opsetid("", OPSET)]
+    model = helper.make_model(graph, producer_name="nnstream", opset_imports=opsets, ir_version=IR_VERSION)
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString())
 
 
-def _activation_nodes(kind: Activation, before: str, after: str) -> list[onnx.NodeProto]:
+def network_nodes(
+    network: Network, inputs: str, outputs: str, prefix: str = ""
+) -> tuple[list[onnx.NodeProto], list[TensorProto]]:
+    """Return the nodes and constants of `predict`.
+
+    Args:
+        network: whose.
+        inputs: name of the value that goes in, float (n, inputs).
+        outputs: name of the one that comes out, float (n, outputs).
+        prefix: of all other names.
+    """
+    spec = network.spec
+    loss, signs = Loss.of(spec.loss), {"zero": 0.0, "plus": 1.0, "minus": -1.0}
+    has_threshold = loss is Loss.PERCEPTRON or (spec.hidden and Activation.of(spec.activation) is Activation.STEP)
+    stored = [
+        numpy_helper.from_array(np.array(each, np.float32), prefix + name)
+        for name, each in signs.items()
+        if has_threshold
+    ]
+    nodes: list[onnx.NodeProto] = []
+    value = inputs
+    for k, (weights, biases) in enumerate(network.layers()):
+        layer = f"{prefix}{k}"
+        stored += [numpy_helper.from_array(weights.copy(), f"{layer}.weight")]
+        stored += [numpy_helper.from_array(biases.copy(), f"{layer}.bias")]
+        nodes.append(helper.make_node("Gemm", [value, f"{layer}.weight", f"{layer}.bias"], [f"{layer}.sum"]))
+        value = f"{layer}.out"
+        if k < len(spec.hidden):
+            nodes += _activation_nodes(Activation.of(spec.activation), f"{layer}.sum", value, prefix)
+    top = f"{prefix}{len(spec.hidden)}.sum"
+    if loss is Loss.PERCEPTRON:
+        nodes += _activation_nodes(Activation.STEP, top, outputs, prefix)
+    else:
+        nodes.append(helper.make_node(_HEADS.get(loss, "Identity"), [top], [outputs]))
+    return nodes, stored
+
+
+def _activation_nodes(kind: Activation, before: str, after: str, prefix: str) -> list[onnx.NodeProto]:
     if kind is Activation.STEP:
         return [
-            helper.make_node("Greater", [before, "zero"], [f"{after}.positive"]),
-            helper.make_node("Where", [f"{after}.positive", "plus", "minus"], [after]),
+            helper.make_node("Greater", [before, f"{prefix}zero"], [f"{after}.positive"]),
+            helper.make_node("Where", [f"{after}.positive", f"{prefix}plus", f"{prefix}minus"], [after]),
         ]
     operator, settings = _OPERATORS[kind]
     return [helper.make_node(operator, [before], [after], **settings)]
@@ -134,11 +154,15 @@ class _Chain:
         self.operators: list[str] = []  # the activation after each layer
         constants = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
         value = next((each.name for each in graph.input if each.name not in constants), "")
+        nodes = []
         for node in graph.node:
             given = {each.name: helper.get_attribute_value(each) for each in node.attribute}
             if node.op_type == "Constant" and "value" in given:
                 constants[node.output[0]] = numpy_helper.to_array(given["value"])
-                continue
+            else:
+                nodes.append(node)
+        for node in joined(nodes, constants):
+            given = {each.name: helper.get_attribute_value(each) for each in node.attribute}
             others = [name for name in node.input if name != value]
             if list(node.input).count(value) != 1 or not all(name in constants for name in others):
                 raise _misfit(node, "does not take what the node before it gives, and constants")

@@ -87,6 +87,11 @@ def dump(
     return capture(model, extra, extra_arrays).to_bytes()
 
 
+def read_spec(data: bytes) -> Any:
+    """Return what `describe_spec` gave of the model in a snapshot; raises SnapshotDamagedError."""
+    return _read(data)[0]["spec"]
+
+
 def load(data: bytes, spec: ModelSpec) -> tuple[Model, dict[str, Any], dict[str, Array]]:
     """Return the model that `dump` wrote, the extra data and the extra arrays.
 

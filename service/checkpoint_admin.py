@@ -140,11 +140,22 @@ def unusable(place: Place, partitions: Sequence[Partition], rows: Sequence[dict[
     return [p for p in partitions if p.number not in good and place.group.committed(p) is not None]
 
 
+def newest(place: Place, partition: Partition, name: int | None) -> bytes:
+    """Return a checkpoint, the newest where `name` is None.
+
+    Raises:
+        CheckpointError: there is none, or it is damaged.
+        SnapshotError: it belongs to a model that was configured differently.
+    """
+    data = place.store.load(partition, _chosen(place, partition, name))
+    checkpoint.unpack(data, model_spec(place.settings.model))
+    return data
+
+
 def exported(place: Place, partition: Partition, name: int | None, path: Path) -> dict[str, Any]:
     """Write a checkpoint to a file; return what was written."""
     name = _chosen(place, partition, name)
-    data = place.store.load(partition, name)
-    checkpoint.unpack(data, model_spec(place.settings.model))
+    data = newest(place, partition, name)
     path.write_bytes(data)
     return {"partition": partition.number, "checkpoint": name, "bytes": len(data), "file": str(path)}
 

@@ -16,6 +16,7 @@ from rich.markup import escape
 
 from service.checkpoint_cli import checkpoint_app
 from service.errors import DataError, ServiceError, SettingsError
+from service.export_cli import export
 from service.report_cli import report
 
 if TYPE_CHECKING:
@@ -245,6 +246,7 @@ def schema(kind: Annotated[RecordKind, typer.Argument(help="What to describe.")]
     print(json.dumps(models[kind].model_json_schema(), indent=2))  # noqa: T201
 
 
+app.command()(export)
 app.command()(report)
 
 

@@ -9,8 +9,8 @@ from nnstream.kernels.elementary import ONE, ZERO
 from nnstream.kernels.types import Doubles, Flags, Matrix, Table
 
 _FAST, _SLOW = 0.7, 0.95  # how much of the past the two moving averages of the labels keep
-_EDGE = np.float32(2.0)  # where even bins end before there are quantiles, in standard deviations
-_LARGEST_LAG = 10.0
+EDGE = np.float32(2.0)  # where even bins end before there are quantiles, in standard deviations
+LARGEST_LAG = 10.0
 
 
 @jit
@@ -51,7 +51,7 @@ def lag_numbers(y: Doubles, known: Flags, centre: Doubles, spread: Doubles, lags
             scaled = 0.0
             if spread[i] > 0.0 and not np.isnan(lags[r, 0]):
                 scaled = (lags[r, 0] - centre[i]) / spread[i]
-            out[i, r] = np.float32(min(max(scaled, -_LARGEST_LAG), _LARGEST_LAG))
+            out[i, r] = np.float32(min(max(scaled, -LARGEST_LAG), LARGEST_LAG))
         if known[i]:
             fresh = np.isnan(lags[0, 0])
             lags[0, 0] = y[i]
@@ -137,7 +137,7 @@ def _position(x: float, scaled: Any, knots: Doubles, count: int) -> Any:
         return ZERO
     if count == 0:
         last = np.float32(knots.shape[0] - 1)
-        even = (scaled + _EDGE) / (_EDGE + _EDGE) * last
+        even = (scaled + EDGE) / (EDGE + EDGE) * last
         return min(max(even, ZERO), last)
     if count == 1:
         return ONE if x > knots[0] else ZERO

@@ -9,21 +9,21 @@ import numpy as np
 from nnstream.kernels._jit import jit
 from nnstream.kernels.types import Doubles, Flags, Matrix, Scalar, Table, Vector
 
-_LARGEST = 1e100  # squares of larger numbers leave float64
-_WARM = 30.0  # values before the spread is trusted
-_OUTLIER = 10.0  # standard deviations that one value may at most move the statistics by
+LARGEST = 1e100  # squares of larger numbers leave float64
+WARM = 30.0  # values before the spread is trusted
+OUTLIER = 10.0  # standard deviations that one value may at most move the statistics by
 
 
 @jit
 def _moved(x: float, count: float, mean: float, variance: float, memory: float) -> tuple[float, float, float]:
     """Return the statistics moved towards x (Welford 1962; exponential once `memory` values are in).
 
-    A value further away than `_OUTLIER` standard deviations counts as one that far: a single broken event can not
+    A value further away than `OUTLIER` standard deviations counts as one that far: a single broken event can not
     blind a column for a day, and a real shift is still followed.
     """
-    x = min(max(x, -_LARGEST), _LARGEST)
-    if count >= _WARM and variance > 0.0:
-        reach = _OUTLIER * np.sqrt(variance)
+    x = min(max(x, -LARGEST), LARGEST)
+    if count >= WARM and variance > 0.0:
+        reach = OUTLIER * np.sqrt(variance)
         x = min(max(x, mean - reach), mean + reach)
     count = min(count + 1.0, memory)
     distance = x - mean
@@ -67,7 +67,7 @@ def standardise(
             if not np.isnan(x):
                 values, centre, spread = _moved(x, count[j], mean[j], variance[j], memory)
                 if spread > 0.0:
-                    scaled = (min(max(x, -_LARGEST), _LARGEST) - centre) / np.sqrt(spread)
+                    scaled = (min(max(x, -LARGEST), LARGEST) - centre) / np.sqrt(spread)
                 if learned[i]:
                     count[j], mean[j], variance[j] = values, centre, spread
             X[i, columns[j]] = min(max(np.float32(scaled), -clip), clip)
@@ -97,7 +97,7 @@ def standardise_targets(
         centres: float64 (n,), written: the mean before this row's label was known.
         spreads: float64 (n,), written: the standard deviation before this row's label was known.
         scaled: float32 (n,), written: the target after its own label moved the statistics, within
-            ±`_OUTLIER`: a single broken label can not throw the weights away.
+            ±`OUTLIER`: a single broken label can not throw the weights away.
     """
     for i in range(y.shape[0]):
         centres[i] = mean[0]
@@ -107,4 +107,4 @@ def standardise_targets(
             count[0], mean[0], variance[0] = _moved(y[i], count[0], mean[0], variance[0], memory)
             if variance[0] > 0.0:
                 standard = (y[i] - mean[0]) / np.sqrt(variance[0])
-                scaled[i] = np.float32(min(max(standard, -_OUTLIER), _OUTLIER))
+                scaled[i] = np.float32(min(max(standard, -OUTLIER), OUTLIER))

@@ -47,6 +47,11 @@ def test_list_show_verify_export_and_restore(stopped, tmp_path):
     older = next(row["checkpoint"] for row in listed if 0 < row["checkpoint"] < COUNT)
     assert rows(stopped, "show", "--checkpoint", older)["samples_learned"] == older
 
+    result = nnstream("export", stopped.config, "--out", tmp_path / "model.onnx", "--json")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["samples"] == COUNT
+    assert b"nnstream.samples_learned" in (tmp_path / "model.onnx").read_bytes()
+
     file = tmp_path / "kept.safetensors"
     assert nnstream("checkpoint", "export", stopped.config, file, "--checkpoint", older).returncode == 0
     result = nnstream("checkpoint", "restore", stopped.config, file)

@@ -8,6 +8,7 @@ from test_gradients import OUTPUTS, make_spec, samples
 
 from nnstream.bank import Bank
 from nnstream.kernels import layout as at
+from nnstream.model import Model, ModelSpec
 from nnstream.optimizers import OPTIMIZERS, SGD, Adam, AdamW
 from nnstream.regularizers import Regularization
 from nnstream.spec import NetworkSpec
@@ -136,3 +137,14 @@ def test_a_broken_sample_weight_is_not_applied(weight):
     bank.predict_then_learn(X, Y, np.ones(COUNT, np.bool_), weights)
     check_finite(bank)
     assert bank.clocks[0, at.SKIPPED] == 1
+
+
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, 1.7e308, -1.7e308])
+def test_numbers_without_an_end_leave_an_ensemble_finite(bad):
+    rng, model = np.random.default_rng(2), Model(ModelSpec(learner="ensemble"))
+    rows = [{"x": bad if i % 9 == 0 else float(rng.normal()), "y": float(rng.normal())} for i in range(400)]
+    outcome = model.predict_then_learn(rows, [row["y"] > 0 for row in rows])
+    assert np.isfinite(outcome.losses[1:]).all()
+    for name, array in model.learner.state().items():
+        if not name.startswith("basis.recent"):
+            assert np.isfinite(array).all(), name

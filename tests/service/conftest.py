@@ -11,3 +11,35 @@ def whole():
     from rig import COUNT, Rig, filled_log
 
     return Rig(filled_log(COUNT)).run()
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run `nnstream ...` in this process; return exit code, standard output, standard error."""
+    import sys
+
+    from service import cli
+
+    monkeypatch.setattr("service.logs.set_up_logs", lambda _: None)  # the logs of the other tests stay as they are
+
+    def command(*arguments):
+        monkeypatch.setattr(sys, "argv", ["nnstream", *map(str, arguments)])
+        monkeypatch.setattr(cli, "err", cli.Console(stderr=True, width=300))
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return ended.value.code or 0, out, err
+
+    return command
+
+
+@pytest.fixture
+def csv(tmp_path):
+    """Write a CSV file; return its path."""
+
+    def write(text, encoding="utf-8"):
+        path = tmp_path / "data.csv"
+        path.write_bytes(text.encode(encoding))
+        return path
+
+    return write

@@ -156,3 +156,13 @@ class Rig:
             source = msgspec.json.decode(record.value)["source"]
             out.setdefault((source["partition"], source["offset"]), []).append(record)
         return out
+
+
+def table(rows):
+    """A CSV file of rows with the columns a, b, kind and y."""
+    return "a,b,kind,y\n" + "\n".join(",".join(map(str, row)) for row in rows) + "\n"
+
+
+def two_classes(count):
+    """A CSV file with the classes up and down, which follow from a."""
+    return table([(i % 7, (i * 5) % 11, "xy"[i % 2], "up" if i % 7 > 3 else "down") for i in range(count)])

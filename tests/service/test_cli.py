@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from rig import table, two_classes
 from river import metrics
 from river.evaluate import progressive_val_score
 from typer.testing import CliRunner
@@ -20,42 +21,8 @@ from service.datasets import read_csv
 from service.errors import DataError, SettingsError
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ["demo", "serve", "produce", "tail", "evaluate", "pretrain", "schema", "report"]
+COMMANDS = ["demo", "serve", "produce", "tail", "evaluate", "pretrain", "export", "schema", "report"]
 FAST = ["--learner", "network"]
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run `nnstream ...` in this process; return exit code, standard output, standard error."""
-    monkeypatch.setattr("service.logs.set_up_logs", lambda _: None)  # the logs of the other tests stay as they are
-
-    def command(*arguments):
-        monkeypatch.setattr(sys, "argv", ["nnstream", *map(str, arguments)])
-        monkeypatch.setattr(cli, "err", cli.Console(stderr=True, width=300))
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return ended.value.code or 0, out, err
-
-    return command
-
-
-@pytest.fixture
-def csv(tmp_path):
-    def write(text, encoding="utf-8"):
-        path = tmp_path / "data.csv"
-        path.write_bytes(text.encode(encoding))
-        return path
-
-    return write
-
-
-def table(rows):
-    return "a,b,kind,y\n" + "\n".join(",".join(map(str, row)) for row in rows) + "\n"
-
-
-def two_classes(count):
-    return table([(i % 7, (i * 5) % 11, "xy"[i % 2], "up" if i % 7 > 3 else "down") for i in range(count)])
 
 
 # -- help
