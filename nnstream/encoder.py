@@ -59,7 +59,7 @@ class Encoder:
     ) -> None:
         if clip <= 0 or memory < 2:  # noqa: PLR2004  # a spread needs two values
             raise SpecError(f"clip must be positive and memory at least 2, not {clip} and {memory}")
-        self.schema = dict(schema) if schema is not None else None
+        self.schema = None if schema is None else {name: spec.columns for name, spec in schema.items()}
         self.clip = clip
         self._clip = np.float32(clip)
         self.memory = memory
@@ -313,7 +313,8 @@ class Encoder:
             for i, row in enumerate(rows):
                 value = row.get(feature.name)
                 if value is not None:
-                    raw[i, columns] = [to_number(element) for element in value]
+                    plain = isinstance(value, np.ndarray) and value.dtype.kind == "f"
+                    raw[i, columns] = value if plain else [to_number(element) for element in value]
         return raw
 
     # -- state

@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -31,11 +31,26 @@ class FeatureSpec:
     buckets: int = 16
     size: int = 0
 
+    @property
+    def columns(self) -> "FeatureSpec":
+        """Return what the encoder has to know of it."""
+        return self
+
     def __post_init__(self) -> None:
         if self.kind == "vector" and self.size < 1:
             raise SpecError("a vector feature needs its size, for example {kind: vector, size: 784}")
         if self.max_categories < 1 or self.buckets < 1:
             raise SpecError("max_categories and buckets must be at least 1")
+
+
+class Unreadable(NamedTuple):
+    """In the place of a value of which is known already that it cannot be encoded.
+
+    Attributes:
+        reason: what is wrong with it, and where.
+    """
+
+    reason: str
 
 
 def infer(name: str, value: Any) -> FeatureSpec:
@@ -121,6 +136,8 @@ def category_text(value: Any) -> str:
 def check_value(feature: Feature, value: Any) -> None:
     """Raise a FeatureError when the value is not what the feature is."""
     kind = feature.spec.kind
+    if isinstance(value, Unreadable):
+        raise FeatureError(value.reason)
     if value is None or (kind == "number" and type(value) in _NUMBERS):
         return
     where = f"features.{feature.name}"
@@ -133,9 +150,15 @@ def check_value(feature: Feature, value: Any) -> None:
             raise FeatureError(f"{where}: expected a list of {feature.spec.size} numbers, got {_shown(value)}")
         if len(value) != feature.spec.size:
             raise FeatureError(f"{where}: expected {feature.spec.size} numbers, got {len(value)}")
-        for i, element in enumerate(value):
-            if not _is_number(element) and element is not None:
-                raise FeatureError(f"{where}[{i}]: expected a number, got {_shown(element)}")
+        _check_elements(where, value)
+
+
+def _check_elements(where: str, value: Any) -> None:
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.ndim == 1:
+        return
+    for i, element in enumerate(value):
+        if not _is_number(element) and element is not None:
+            raise FeatureError(f"{where}[{i}]: expected a number, got {_shown(element)}")
 
 
 def _is_number(value: Any) -> bool:

@@ -25,9 +25,13 @@ Array = npt.NDArray[Any]
 
 
 def describe_spec(value: Any) -> Any:
-    """Return a spec as JSON-ready data; dataclasses carry their name, infinity is written as a text."""
+    """Return a spec as JSON-ready data; dataclasses carry their name, infinity is a text.
+
+    Fields that a comparison leaves out are left out here too: they do not make it another one.
+    """
     if is_dataclass(value) and not isinstance(value, type):
-        return {"is": type(value).__name__} | {f.name: describe_spec(getattr(value, f.name)) for f in fields(value)}
+        told = {f.name: describe_spec(getattr(value, f.name)) for f in fields(value) if f.compare}
+        return {"is": type(value).__name__} | told
     if isinstance(value, Mapping):
         return {str(key): describe_spec(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

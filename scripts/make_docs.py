@@ -13,7 +13,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from service import events
-from service.settings import ENV_PREFIX, FeatureSettings, Settings
+from service.settings import ENV_PREFIX, FeatureSettings, OnnxSettings, Settings
 from service.telemetry import Telemetry
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -79,6 +79,8 @@ def configuration() -> str:
     for name, field in Settings.model_fields.items():
         parts += _section(name, field.description or "", _model(field))
     parts += _section("model.features.<name>", "One declared feature.", FeatureSettings)
+    about = " ".join((OnnxSettings.__doc__ or "").split()) + " See [transfer.md](transfer.md)."
+    parts += _section("model.features.<name> with an encoder", about, OnnxSettings)
     return "\n".join(parts)
 
 

@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Any
 
 from nnstream.errors import FeatureError, LabelError
+from nnstream.frozen import Embedding
 from nnstream.model import Model, ModelSpec
 from nnstream.outcome import Outcome
 from nnstream.prequential import Prequential
@@ -64,7 +65,10 @@ def learn(model: Model, samples: Sequence[Sample], done: int) -> Outcome:
     """
     labels = [label for _, label in samples]
     _check(model, labels, done)
-    outcome = model.predict_then_learn([features for features, _ in samples], labels)
+    embedding, rows = Embedding(model.spec), [features for features, _ in samples]
+    if embedding.names:
+        rows = embedding.rows(rows)
+    outcome = model.predict_then_learn(rows, labels)
     if outcome.refused:
         i, reason = next(iter(outcome.refused.items()))
         raise DataError(f"sample {done + i + 1}: {reason}") from FeatureError(reason)

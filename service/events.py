@@ -37,7 +37,11 @@ class Event(_Record):
     ] = None
     features: Annotated[
         dict[str, FeatureValue],
-        Field(description="Numbers, texts (categories), true/false, lists of numbers; null is a missing value."),
+        Field(
+            description="Numbers, texts (categories), true/false, lists of numbers; null is a missing value. What a "
+            "frozen network reads (`encoder: onnx`): an image as PNG or JPEG in base64, or as a list of pixels, row "
+            "by row, red, green and blue; a text; a list of numbers."
+        ),
     ]
     label: Annotated[
         Label | None,

@@ -10,6 +10,7 @@ import structlog
 from nnstream.conformal import Region
 from nnstream.drift.detectors import DetectorSpec
 from nnstream.drift.signals import SignalSpec
+from nnstream.frozen import Embedding
 from nnstream.model import Model, ModelSpec
 from nnstream.outcome import Outcome
 from nnstream.snapshot import Captured
@@ -69,6 +70,7 @@ class Task:
         self.partition = partition
         self.metrics = metrics
         self.learner = Learner(settings.model.name, start or Model(spec))
+        self.embedding = Embedding(spec)
         self.labels = LabelJoin(settings.labels, form.features_of, form.label_of)
         self.monitor = Monitor(_monitor_spec(settings))
         self.confidence = Confidence(settings.model.confidence, regression=settings.model.task == "regression")
@@ -104,6 +106,9 @@ class Task:
             check = self.learner.model.check_label
             events = decode(batch.records, where, limit, check, self._form, labels_only=batch.labels)
             joined = self.labels.join(events)
+        if self.embedding.names:
+            with self.metrics.stage(Stage.EMBED):
+                joined.features = self.embedding.rows(joined.features)
         with self.metrics.stage(Stage.LEARN):
             outcome = self.learner.learn(joined.features, joined.labels, self.reasons.request(joined))
             regions = self.confidence.observe(joined, outcome, self.learner.model)

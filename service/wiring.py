@@ -29,11 +29,12 @@ from service.connection import Connection
 from service.errors import SettingsError, TransactionsMissingError
 from service.formats.json_object import JsonFormat
 from service.formats.known import FORMATS
+from service.frozen import embedded_feature
 from service.pretrain import read_start
 from service.publish import Publisher
 from service.records import Partition
 from service.recovery import Checkpoints
-from service.settings import KafkaSettings, ModelSettings, OptimizerSettings, Settings
+from service.settings import KafkaSettings, ModelSettings, OnnxSettings, OptimizerSettings, Settings
 from service.source import Source
 from service.standby import Standby
 from service.task import Task
@@ -104,7 +105,10 @@ def _optimizer(settings: OptimizerSettings) -> Optimizer:
 def _features(settings: ModelSettings) -> dict[str, FeatureSpec] | None:
     if settings.features is None:
         return None
-    return {name: FeatureSpec(**feature.model_dump()) for name, feature in settings.features.items()}
+    return {
+        name: embedded_feature(name, each) if isinstance(each, OnnxSettings) else FeatureSpec(**each.model_dump())
+        for name, each in settings.features.items()
+    }
 
 
 def prepare_topics(settings: Settings) -> Topics:

@@ -7,6 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from river import base
 
+from nnstream.errors import FeatureError
+from nnstream.frozen.vectors import Sample
+from nnstream.schema import Unreadable
+
 
 class Base(Protocol):
     """A frozen network; `OnnxBase` is one."""
@@ -14,11 +18,15 @@ class Base(Protocol):
     size: int
     sha256: str
 
-    def read(self, where: str, value: Any) -> NDArray[np.float32]:
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Return what decides the embeddings, as JSON-ready data."""
+
+    def read(self, where: str, value: Any) -> Sample:
         """Return a raw value as the network's input, or raise a FeatureError."""
 
-    def embed(self, samples: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Return the embeddings, float32 (samples, size)."""
+    def embed(self, samples: Sequence[Sample]) -> NDArray[np.float32]:
+        """Return the embeddings, float32 (samples, size); each is the same in whatever company it comes."""
 
 
 class FrozenBase(base.Transformer):  # type: ignore[misc]  # River has no types
@@ -52,4 +60,25 @@ class FrozenBase(base.Transformer):  # type: ignore[misc]  # River has no types
         for name, frozen in self.bases.items():
             if out.get(name) is not None:
                 out[name] = frozen.embed([frozen.read(name, out[name])])[0]
+        return out
+
+    def transform_rows(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Return events as `transform_one` does, each the same however they are cut into blocks.
+
+        A value that cannot be read becomes `Unreadable`; a model refuses that event, with the reason.
+        """
+        out = [dict(row) for row in rows]
+        for name, frozen in self.bases.items():
+            samples: list[Sample] = []
+            places: list[int] = []
+            for i, row in enumerate(out):
+                if row.get(name) is None:
+                    continue
+                try:
+                    samples.append(frozen.read(name, row[name]))
+                    places.append(i)
+                except FeatureError as error:
+                    row[name] = Unreadable(str(error))
+            for i, embedding in zip(places, frozen.embed(samples), strict=True):
+                out[i][name] = embedding
         return out

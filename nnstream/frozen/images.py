@@ -3,6 +3,8 @@
 import base64
 import binascii
 import io
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,17 +48,28 @@ class ImageInput:
             raise SpecError("std of an image must be above 0 in each channel")
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Return the shape of one sample."""
-        size = (self.height, self.width)
-        return (_CHANNELS, *size) if self.channels_first else (*size, _CHANNELS)
+    def example(self) -> NDArray[np.float32]:
+        """Return a black image."""
+        return np.zeros((self.height, self.width, _CHANNELS), np.float32)
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Return what decides how a value is read; the limits decide only whether it is."""
+        return {
+            "reads": "image", "height": self.height, "width": self.width, "mean": list(self.mean),
+            "std": list(self.std), "channels_first": self.channels_first,
+        }  # fmt: skip
 
     def read(self, where: str, value: Any) -> NDArray[np.float32]:
-        """Return a base64 text, or height x width x 3 pixels of 0 to 255, as the network's input."""
+        """Return a base64 text, or height x width x 3 pixels of 0 to 255 (nested or flat), as the network's input."""
+        shape = (self.height, self.width, _CHANNELS)
         if isinstance(value, str):
             pixels = self._decoded(where, value)
         else:
-            pixels = numbers(where, value, (self.height, self.width, _CHANNELS))
+            flat = isinstance(value, list) and bool(value) and not isinstance(value[0], list)
+            pixels = (
+                numbers(where, value, (math.prod(shape),)).reshape(shape) if flat else numbers(where, value, shape)
+            )
             if pixels.min() < 0 or pixels.max() > 255:  # noqa: PLR2004
                 raise FeatureError(f"features.{where}: pixels must be between 0 and 255")
         scaled = (pixels / np.float32(255) - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
@@ -81,7 +94,9 @@ class ImageInput:
                     size = f"{image.width} x {image.height}"
                     raise FeatureError(f"features.{where}: {size} is more than max_pixels = {self.max_pixels}")
                 sized = image.convert("RGB").resize((self.width, self.height), image_module.Resampling.BILINEAR)
-        except (OSError, SyntaxError, ValueError, image_module.DecompressionBombError) as problem:
+        except (image_module.DecompressionBombError, image_module.DecompressionBombWarning):
+            raise FeatureError(f"features.{where}: far more than max_pixels = {self.max_pixels}") from None
+        except (OSError, SyntaxError, ValueError) as problem:
             if isinstance(problem, FeatureError):
                 raise
             raise FeatureError(f"features.{where}: neither a whole PNG nor a whole JPEG: {problem}") from None

@@ -1,5 +1,6 @@
 """What an event carries, as what a frozen network reads: the protocol, and the simplest case of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -8,16 +9,23 @@ from numpy.typing import NDArray
 
 from nnstream.errors import FeatureError, SpecError
 
+Sample = NDArray[Any] | Mapping[str, NDArray[Any]]
+"""What a network with one input takes, or one with several by their names; without the batch axis."""
+
 
 class Input(Protocol):
     """How a raw value becomes the input of a frozen network."""
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Return the shape of one sample, without the batch axis."""
+    def example(self) -> Any:
+        """Return some value that can be read: it shows of what size the embeddings are."""
 
-    def read(self, where: str, value: Any) -> NDArray[np.float32]:
-        """Return one sample as float32 of `shape`.
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Return what decides how a value is read, as JSON-ready data; two that differ give other embeddings."""
+
+    def read(self, where: str, value: Any) -> Sample:
+        """Return one sample.
 
         Args:
             where: name of the feature, for the message.
@@ -43,13 +51,18 @@ class VectorInput:
             raise SpecError("the input of a frozen network needs at least one number")
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Return (size,)."""
-        return (self.size,)
+    def example(self) -> list[float]:
+        """Return zeros."""
+        return [0.0] * self.size
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Return what decides how a value is read."""
+        return {"reads": "vector", "size": self.size}
 
     def read(self, where: str, value: Any) -> NDArray[np.float32]:
-        """Return the numbers as float32."""
-        return numbers(where, value, self.shape)
+        """Return the numbers as float32 (size,)."""
+        return numbers(where, value, (self.size,))
 
 
 def numbers(where: str, value: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -6,6 +6,7 @@ from service.settings.model import (
     FeatureSettings,
     ModelSettings,
     NetworkSettings,
+    OnnxSettings,
     OptimizerSettings,
     ResponseSettings,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "ModelSettings",
     "MonitorSettings",
     "NetworkSettings",
+    "OnnxSettings",
     "OptimizerSettings",
     "ResponseSettings",
     "Settings",

@@ -15,11 +15,12 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from service.errors import SettingsError
 from service.settings.kafka import DeliverySettings, KafkaSettings, TopicSettings
-from service.settings.model import FeatureSettings, ModelSettings
+from service.settings.model import FeatureSettings, ModelSettings, OnnxSettings
 from service.settings.state import CheckpointSettings, LabelSettings
 from service.settings.view import ExplainSettings, HttpSettings, LogSettings, MonitorSettings
 
 ENV_PREFIX = "NNSTREAM_"
+_KINDS_OF_FEATURES = ("declared", "onnx")  # pydantic names the kind in the place of a problem
 
 
 class Settings(BaseSettings):
@@ -114,7 +115,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _problem(details: Any) -> str:
-    place = ".".join(str(part) for part in details["loc"])
+    path = [part for part in details["loc"] if part not in _KINDS_OF_FEATURES]
+    place = ".".join(map(str, path))
     if details["type"] != "extra_forbidden":
         got = "" if place == "kafka.password" else f" (got {str(details['input'])[:60]!r})"
         return f"{place}: {details['msg']}{got}"
@@ -122,7 +124,8 @@ def _problem(details: Any) -> str:
     for part in details["loc"][:-1]:
         field = section.model_fields.get(part) if hasattr(section, "model_fields") else None
         section = field.annotation if field is not None else None
-    names = sorted(section.model_fields) if hasattr(section, "model_fields") else sorted(FeatureSettings.model_fields)
+    feature = OnnxSettings if "onnx" in details["loc"] else FeatureSettings
+    names = sorted((section if hasattr(section, "model_fields") else feature).model_fields)
     return f"{place}: unknown setting{_nearest(str(details['loc'][-1]), names)}"
 
 

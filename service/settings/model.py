@@ -1,9 +1,9 @@
 """What is learned, and how."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from nnstream.optimizers import OPTIMIZERS
 from nnstream.responses import ResponseSpec
@@ -29,6 +29,55 @@ class FeatureSettings(Section):
     """Hashed columns."""
     size: int = 0
     """Length of a vector."""
+
+
+Channels = tuple[float, float, float]
+
+
+class OnnxSettings(Section):
+    """A declared feature that a frozen network reads: the embedding that comes out is what is learned from.
+
+    What the network reads (an image, a vector, a text, the tokens of one) it says itself.
+    """
+
+    encoder: Literal["onnx"]
+    """`onnx`."""
+    model: str
+    """The network: a path, or `package://NAME/PATH` of a file in an installed Python package."""
+    output: str | None = None
+    """Which of its outputs is the embedding; null takes the first."""
+    pool: Literal["none", "mean"] | None = None
+    """`mean`: the mean over all axes of that output but the last; `none`: all its numbers. null: `mean` for a network
+    that reads tokens."""
+    sha256: str | None = None
+    """Digest that the file must have; null takes any, and every checkpoint then holds on to it."""
+    height: Positive | None = None
+    """Rows of an image, where the network takes any."""
+    width: Positive | None = None
+    """Columns of an image, where the network takes any."""
+    mean: Channels = (0.485, 0.456, 0.406)
+    """Of red, green and blue (0 to 1) in the images it was trained on; the default is ImageNet's."""
+    std: Channels = (0.229, 0.224, 0.225)
+    """Likewise the standard deviations: a pixel enters as (value / 255 - mean) / std."""
+    max_bytes: Positive = 1_000_000
+    """Of an encoded image; a larger one is a dead letter."""
+    max_pixels: Positive = 16_000_000
+    """Of an image before it is resized; one that says it has more is a dead letter, and is never unpacked."""
+    tokenizer: str | None = None
+    """Where it reads tokens: the tokenizer.json it was trained with; a path, or `package://NAME/PATH`."""
+    max_tokens: Positive = 128
+    """Tokens of a text; the rest is left out."""
+
+
+def _kind_of_feature(value: Any) -> str:
+    named = value.keys() if isinstance(value, dict) else getattr(type(value), "model_fields", {})
+    return "onnx" if "encoder" in named else "declared"
+
+
+AnyFeature = Annotated[
+    Annotated[FeatureSettings, Tag("declared")] | Annotated[OnnxSettings, Tag("onnx")],
+    Discriminator(_kind_of_feature),
+]
 
 
 class OptimizerSettings(Section):
@@ -100,7 +149,7 @@ class ModelSettings(Section):
     """`classification` (two or more classes) or `regression` (one number)."""
     classes: tuple[Label, ...] = ()
     """Classes known from the start; others are added as they appear."""
-    features: dict[str, FeatureSettings] | None = None
+    features: dict[str, AnyFeature] | None = None
     """Declared features; other names are then ignored. null infers them from the stream."""
     memory: Annotated[float, Field(ge=2)] | None = None
     """Events that running means and spreads look back; null takes all alike."""

@@ -28,6 +28,7 @@ class Stage(StrEnum):
     """The stages whose duration is measured."""
 
     DECODE = "decode"
+    EMBED = "embed"
     LEARN = "learn"
     MONITOR = "monitor"
     PUBLISH = "publish"

@@ -153,14 +153,15 @@ def _finite(value: Any) -> Any:
 
 
 def _answer(task: Task, request: PredictRequest) -> PredictResponse:
-    segment, version = task.learner.predict(request.features)
+    (features,) = task.embedding.rows([request.features])
+    segment, version = task.learner.predict(features)
     probabilities = None
     if segment.classes:
         names = map(category_text, segment.classes)
         probabilities = dict(zip(names, segment.outputs[0].tolist(), strict=True))
     more = task.confidence.as_record(task.confidence.region(segment))
     if request.explain:
-        more |= as_record(task.learner.explain(request.features, task.reasons.method))
+        more |= as_record(task.learner.explain(features, task.reasons.method))
     return PredictResponse(
         **more,
         prediction=best(segment)[0],

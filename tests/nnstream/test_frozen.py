@@ -1,32 +1,21 @@
 import base64
 import hashlib
-import io
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
-from PIL import Image
+from frozen_models import WORDS, encoded, text_model, token_model, tokenizer, write
+from onnx import TensorProto, helper
 from sklearn.datasets import load_digits
 
+from nnstream import snapshot
 from nnstream.errors import FeatureError, SnapshotMismatchError, SpecError
 from nnstream.estimators import OnlineClassifier
-from nnstream.frozen import FrozenBase, ImageInput, OnnxBase, VectorInput
+from nnstream.frozen import Embedding, FrozenBase, ImageInput, OnnxBase, TextInput, TokenInput, VectorInput, embedded
+from nnstream.frozen.detect import declared
+from nnstream.model import Model, ModelSpec
+from nnstream.schema import Unreadable
 
 WEIGHTS = np.random.default_rng(7).normal(size=(64, 24)).astype(np.float32)
-
-
-def write(path, nodes, inputs, outputs, constants):
-    graph = helper.make_graph(
-        nodes,
-        "frozen",
-        [helper.make_tensor_value_info(name, kind, shape) for name, kind, shape in inputs],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs],
-        [numpy_helper.from_array(array, name) for name, array in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-    model.ir_version = 8
-    path.write_bytes(model.SerializeToString())
-    return path
 
 
 @pytest.fixture
@@ -54,12 +43,6 @@ def pooled(tmp_path):
         [("mean", ["n", 3, 1, 1])],
         {},
     )
-
-
-def encoded(pixels, kind="PNG"):
-    out = io.BytesIO()
-    Image.fromarray(pixels).save(out, kind)
-    return base64.b64encode(out.getvalue()).decode()
 
 
 def test_the_embedding_is_that_of_the_named_output(dense):
@@ -166,6 +149,91 @@ def test_a_missing_value_stays_missing(dense):
     base = FrozenBase({"v": OnnxBase(dense, VectorInput(64))})
     assert base.transform_one({"v": None, "a": 1}) == {"v": None, "a": 1}
     assert base.transform_one({"a": 1}) == {"a": 1}
+
+
+def test_pixels_may_come_flat():
+    pixels = np.random.default_rng(3).integers(0, 256, (5, 4, 3))
+    images = ImageInput(5, 4)
+    np.testing.assert_array_equal(images.read("photo", pixels.ravel().tolist()), images.read("photo", pixels))
+    with pytest.raises(FeatureError, match="expected 60 numbers, got 59"):
+        images.read("photo", pixels.ravel().tolist()[:-1])
+
+
+def test_a_network_that_reads_strings_gets_the_text(tmp_path):
+    base = OnnxBase(text_model(tmp_path / "text.onnx"), TextInput(max_characters=40))
+    counts = base.embed([base.read("mail", "late parcel late"), base.read("mail", "")])
+    np.testing.assert_array_equal(counts, [[2.0, 1, 0, 0, 0, 0, 0, 0], [0.0] * len(WORDS)])
+    for wrong, reason in ((3, "expected a text, got int"), ("a" * 41, "41 characters"), ("\ud800", "surrogate")):
+        with pytest.raises(FeatureError, match=rf"features\.mail: .*{reason}"):
+            base.read("mail", wrong)
+
+
+def test_a_network_that_reads_tokens_gets_those_of_its_tokenizer_and_is_averaged(tmp_path):
+    reader = TokenInput(tokenizer(tmp_path / "tokenizer.json"), max_tokens=3)
+    path = token_model(tmp_path / "tokens.onnx")
+    base = OnnxBase(path, reader, pool="mean")
+    assert base.size == 4
+    late, parcel, both, cut = base.embed(
+        [base.read("mail", text) for text in ("late", "parcel", "late parcel", "late late parcel never never")]
+    )
+    np.testing.assert_allclose(both, (late + parcel) / 2, rtol=1e-6)
+    np.testing.assert_allclose(cut, (2 * late + parcel) / 3, rtol=1e-6)
+    other = TokenInput(tokenizer(tmp_path / "tokenizer.json"), max_tokens=4)
+    assert OnnxBase(path, other, pool="mean").identity != base.identity
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(SpecError, match=r"is no tokenizer\.json"):
+        TokenInput(tmp_path / "tokenizer.json")
+    with pytest.raises(SpecError, match="cannot be read: No such file"):
+        TokenInput(tmp_path / "none.json")
+    with pytest.raises(SpecError, match=r"must have inputs of input_ids, .*; it has x: tensor\(string\)"):
+        OnnxBase(text_model(tmp_path / "text.onnx"), reader)
+
+
+def test_a_model_says_what_it_reads(tmp_path, dense, pooled):
+    assert declared(dense)[:2] == ("vector", 64)
+    assert declared(pooled) == ("image", None, 8, 8, True)
+    assert declared(text_model(tmp_path / "text.onnx")).reads == "text"
+    assert declared(token_model(tmp_path / "tokens.onnx")).reads == "tokens"
+    node = helper.make_node("Relu", ["x"], ["y"])
+    last = write(
+        tmp_path / "a.onnx", [node], [("x", TensorProto.FLOAT, ["n", "h", 7, 3])], [("y", ["n", "h", 7, 3])], {}
+    )
+    assert declared(last) == ("image", None, None, 7, False)
+    cube = write(tmp_path / "b.onnx", [node], [("x", TensorProto.FLOAT, ["n", 2, 2])], [("y", ["n", 2, 2])], {})
+    with pytest.raises(SpecError, match=r"reads x: tensor\(float\) \['n', 2, 2\]; expected an image"):
+        declared(cube)
+
+
+def test_a_model_refuses_what_could_not_be_read_and_learns_the_rest(dense):
+    network = OnnxBase(dense, VectorInput(64))
+    model = Model(ModelSpec(features={"v": embedded(network)}))
+    rows = [{"v": [float(i)] * 64} for i in range(6)]
+    rows[2] = {"v": "no vector"}
+    rows[4] = {"v": None}
+    read = Embedding(model.spec).rows(rows)
+    assert read[2]["v"] == Unreadable("features.v: expected 64 numbers, got str")
+    outcome = model.predict_then_learn(read, ["a", "b"] * 3)
+    assert outcome.refused == {2: "features.v: expected 64 numbers, got str"}
+    assert (model.version, model.encoder.width) == (5, 24)
+    with pytest.raises(FeatureError, match="expected 24 numbers, got 64"):
+        model.encoder.check(rows[0])
+
+
+def test_a_head_belongs_to_its_base_and_no_path_does(dense, tmp_path):
+    model = Model(ModelSpec(features={"v": embedded(OnnxBase(dense, VectorInput(64)))}))
+    stored = snapshot.dump(model)
+    moved = dense.rename(tmp_path / "moved.onnx")
+    assert snapshot.load(stored, ModelSpec(features={"v": embedded(OnnxBase(moved, VectorInput(64)))}))
+    other = ModelSpec(features={"v": embedded(OnnxBase(moved, VectorInput(64), output="hidden"))})
+    with pytest.raises(
+        SnapshotMismatchError, match=r'features\.v\.identity\.output was "scores" and is now "hidden"'
+    ):
+        snapshot.load(stored, other)
+    with moved.open("ab") as file:
+        file.write(b"\x12\x01x")  # its producer's name, which changes no number
+    swapped = ModelSpec(features={"v": embedded(OnnxBase(moved, VectorInput(64)))})
+    with pytest.raises(SnapshotMismatchError, match=r"features\.v\.identity\.sha256 was"):
+        snapshot.load(stored, swapped)
 
 
 def test_specs_that_cannot_be_are_refused():
