@@ -104,7 +104,7 @@ def serve(
     if workers > 1:
         from service.workers import run_workers  # noqa: PLC0415
 
-        run_workers(config, workers)
+        run_workers(config, settings.log, workers)
         return
     from service.serve import serve as run  # noqa: PLC0415
 

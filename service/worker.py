@@ -82,7 +82,7 @@ class Worker:
                 try:
                     self.work()
                 except StartOverError as error:
-                    if not self.joined:
+                    if self.state == "starting":
                         raise
                     pause = (
                         _SHORTEST_PAUSE_SECONDS if self.state == "running" else min(2 * pause, _LONGEST_PAUSE_SECONDS)
@@ -216,6 +216,7 @@ class Worker:
 
     def assigned(self, partitions: Sequence[Partition]) -> None:
         """Take over partitions: restore each one's state and continue where it was committed."""
+        self.state = "running"
         fresh = [partition for partition in partitions if partition not in self.tasks]
         owners = {each.owner for each in self._source.last_committed(fresh).values() if each.owner is not None}
         for owner in owners - {self._publisher.identity}:

@@ -16,6 +16,8 @@ from types import FrameType
 import structlog
 
 from service.errors import ServiceError
+from service.logs import set_up_logs
+from service.settings import LogSettings
 
 log = structlog.get_logger()
 
@@ -87,8 +89,9 @@ def _started(config: Path, number: int) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603  # our own command line
 
 
-def run_workers(config: Path, count: int) -> None:
-    """Run workers until SIGTERM or SIGINT; raises like `Workers.run`."""
+def run_workers(config: Path, settings: LogSettings, count: int) -> None:
+    """Run workers until SIGTERM or SIGINT, with a log of their own; raises like `Workers.run`."""
+    set_up_logs(settings)
     workers = Workers(config, count)
 
     def stop(number: int, frame: FrameType | None) -> None:
