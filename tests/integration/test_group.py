@@ -87,3 +87,19 @@ def test_who_leaves_while_the_group_is_shared_out_leaves_in_good_order(kafka, un
     source.close()
     assert listener.taken == [Partition(topic, 0)]
     assert kafka.committed(topic, group) == {0: None}
+
+
+def test_partitions_that_come_and_go_within_one_poll_are_not_taken_over(kafka, unique):
+    topic = group = unique("group")
+    kafka.create(topic)
+    source = KafkaPythonSource(KafkaSettings(bootstrap_servers=kafka.servers, group_id=group))
+    listener = Listener(source)
+    source.subscribe(topic, listener)
+    wait_until(lambda: source.poll(0.1) is not None and listener.owned, "a partition")
+    listener.owned.clear()
+    source.pause_until_restored([Partition(topic, 0)])  # as the client's thread does
+    with pytest.raises(StopIteration):
+        source.hand_over([Partition(topic, 0)]).send(None)
+    source.poll(0.1)
+    source.close()
+    assert listener.owned == set()

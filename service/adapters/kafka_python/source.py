@@ -162,6 +162,7 @@ class KafkaPythonSource:
 
     async def hand_over(self, revoked: Sequence[Partition]) -> None:
         """Let the listener finish with partitions, and commit what it commits meanwhile."""
+        self._never_mind(revoked)
         self._handover = {}
         try:
             self._told().revoked(revoked)
@@ -178,7 +179,12 @@ class KafkaPythonSource:
 
     def forget(self, lost: Sequence[Partition]) -> None:
         """Tell the listener that partitions are already somebody else's."""
+        self._never_mind(lost)
         self._told().lost(lost)
+
+    def _never_mind(self, gone: Sequence[Partition]) -> None:
+        """Forget what came and went within one `poll`: a group may be shared out twice while it waits."""
+        self._assigned = [partition for partition in self._assigned if partition not in gone]
 
     def _told(self) -> Assignment:
         assert self._assignment is not None, "partitions come after subscribe"  # noqa: S101
