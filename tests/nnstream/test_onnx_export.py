@@ -310,6 +310,16 @@ def test_without_hashed_columns_the_reference_implementation_of_onnx_runs_it(lea
         np.testing.assert_allclose(said[0], expected.outputs[:, 0], rtol=TOLERANCE, atol=scale)
 
 
+def test_vectors_may_be_arrays_and_hold_one_number():
+    model = Model(ModelSpec())
+    rows = [{"one": [float(i % 7)], "two": np.array([i % 3, 1.0])} for i in range(300)]
+    model.predict_then_learn(rows, [TWO[i % 7 > 3] for i in range(300)])
+    asked = [*rows, {"one": None, "two": [None, 2]}, {}]
+    np.testing.assert_allclose(
+        run(export(model), asked)["probabilities"], model.predict(asked).outputs, rtol=0, atol=TOLERANCE
+    )
+
+
 def test_names_of_features_are_free():
     names = ["prediction", "probabilities", "classes", "interval", "nnstream/1", "nnstream/_2", "été / été", " ", 0]
     model = Model(ModelSpec())
@@ -354,6 +364,7 @@ def test_a_classifier_without_a_class_is_refused():
     [
         ({"a": "1"}, "features.a: expected a number, got str"),
         ({"vec": [1.0]}, "features.vec: expected 3 numbers, got 1"),
+        ({"a": [1.0, 2.0]}, "features.a: expected 1 numbers, got 2"),
         ({"kind": ["a"]}, "features.kind: expected a category"),
     ],
 )
