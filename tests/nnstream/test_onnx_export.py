@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -13,6 +14,7 @@ from onnx.reference import ReferenceEvaluator
 from nnstream.activations import Activation
 from nnstream.conformal import Conformal
 from nnstream.errors import FeatureError, SpecError
+from nnstream.frozen import embedded
 from nnstream.model import Model, ModelSpec
 from nnstream.onnx_export import MISSING, export, feed
 from nnstream.onnx_export.graph import Graph
@@ -318,6 +320,14 @@ def test_vectors_may_be_arrays_and_hold_one_number():
     np.testing.assert_allclose(
         run(export(model), asked)["probabilities"], model.predict(asked).outputs, rtol=0, atol=TOLERANCE
     )
+
+
+def test_what_a_frozen_network_reads_goes_in_as_its_embedding():
+    base = SimpleNamespace(size=3, identity={"network": "one"})
+    model, rng = Model(ModelSpec(features={"photo": embedded(base)})), np.random.default_rng(6)
+    rows = [{"photo": each} for each in rng.normal(size=(200, 3)).astype(np.float32)]
+    model.predict_then_learn(rows, [TWO[int(row["photo"][0] > 0)] for row in rows])
+    check(model, rows)
 
 
 def test_names_of_features_are_free():
