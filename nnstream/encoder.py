@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from nnstream.errors import FeatureError, SpecError
 from nnstream.kernels.scaling import standardise
-from nnstream.schema import Feature, FeatureSpec, category_text, check_value, infer
+from nnstream.schema import Feature, FeatureSpec, category_text, check_value, infer, to_number
 
 Row = Mapping[str, Any]
 Flags = npt.NDArray[np.bool_]
@@ -353,11 +353,3 @@ class Encoder:
 
 def _name(item: tuple[Any, Any]) -> str:
     return str(item[0])
-
-
-def to_number(value: Any) -> float:
-    """Return a number feature's value as float64: NaN for a missing one, infinity for one that is too large."""
-    try:
-        return np.nan if value is None else float(value)
-    except OverflowError:
-        return np.inf if value > 0 else -np.inf

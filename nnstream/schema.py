@@ -133,6 +133,14 @@ def category_text(value: Any) -> str:
     return str(value)
 
 
+def to_number(value: Any) -> float:
+    """Return a number feature's value as float64: NaN for a missing one, infinity for one that is too large."""
+    try:
+        return np.nan if value is None else float(value)
+    except OverflowError:
+        return np.inf if value > 0 else -np.inf
+
+
 def check_value(feature: Feature, value: Any) -> None:
     """Raise a FeatureError when the value is not what the feature is."""
     kind = feature.spec.kind

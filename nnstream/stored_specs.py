@@ -32,7 +32,7 @@ def model_spec(description: Mapping[str, Any]) -> ModelSpec:
         spec = _read(description)
     except (TypeError, KeyError, ValueError, SpecError) as error:
         raise SnapshotMismatchError(
-            f"the snapshot's model cannot be described by this version: {error}; use the version that wrote it"
+            f"what the snapshot says of its model is not enough: {error}; give the settings it was learned with"
         ) from error
     if not isinstance(spec, ModelSpec):
         raise SnapshotMismatchError("the snapshot holds no model")
@@ -41,9 +41,11 @@ def model_spec(description: Mapping[str, Any]) -> ModelSpec:
 
 def _read(value: Any, *, is_float: bool = False) -> Any:
     if isinstance(value, Mapping) and isinstance(value.get("is"), str):  # a feature may be called so, too
+        if value["is"] not in _CLASSES:
+            raise TypeError(f"{value['is']} does not follow from its description")
         made = _CLASSES[value["is"]]
         hints = get_type_hints(made)
-        known = {f.name for f in fields(made)}
+        known = {f.name for f in fields(made) if f.compare}
         if known != value.keys() - {"is"}:
             raise TypeError(
                 f"{value['is']} has {', '.join(sorted(known ^ (value.keys() - {'is'})))} in one of the two"

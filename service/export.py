@@ -8,7 +8,7 @@ from typing import Any
 from nnstream import snapshot
 from nnstream.conformal import Conformal
 from nnstream.errors import SnapshotError
-from nnstream.model import Model
+from nnstream.model import Model, ModelSpec
 from nnstream.stored_specs import model_spec
 from service.errors import DataError
 
@@ -28,23 +28,27 @@ class Found:
     conformal: Conformal | None
 
 
-def read(path: Path) -> Found:
+def read(path: Path, spec: ModelSpec | None = None) -> Found:
     """Return the model in a file.
+
+    Args:
+        path: of the file.
+        spec: of the model; None takes what the file says.
 
     Raises:
         DataError: the file cannot be read, or is no snapshot.
     """
     try:
-        return unpacked(path.read_bytes())
+        return unpacked(path.read_bytes(), spec)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}; give a file that nnstream wrote") from error
     except SnapshotError as error:
         raise DataError(f"{path}: {error}") from error
 
 
-def unpacked(data: bytes) -> Found:
+def unpacked(data: bytes, spec: ModelSpec | None = None) -> Found:
     """Return the model in a snapshot, of a checkpoint or by itself; raises SnapshotError."""
-    model, extra, arrays = snapshot.load(data, model_spec(snapshot.read_spec(data)))
+    model, extra, arrays = snapshot.load(data, spec or model_spec(snapshot.read_spec(data)))
     described = extra.get("confidence")
     if described is None:
         return Found(data, model, None)

@@ -6,8 +6,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from nnstream.encoder import Row, to_number
-from nnstream.schema import Feature, FeatureSpec, category_text, check_value
+from nnstream.encoder import Row
+from nnstream.schema import Feature, FeatureSpec, category_text, check_value, to_number
 
 MISSING = "\uffff"  # for a category: no character, and in no text (Unicode 16, 23.7)
 
@@ -49,13 +49,17 @@ def _column(given: Input, rows: Sequence[Mapping[str, Any]]) -> npt.NDArray[Any]
     values = [row.get(given.name) for row in rows]
     size = int(given.shape[1])
     is_text = given.type == "tensor(string)"
-    kind = FeatureSpec("category") if is_text else FeatureSpec("number" if size == 1 else "vector", size=size)
+    # A vector of one number looks like a number.
+    is_vector = size > 1 or any(hasattr(each, "__len__") and not isinstance(each, str) for each in values)
+    kind = FeatureSpec("category") if is_text else FeatureSpec("vector" if is_vector else "number", size=size)
     for value in values:
         check_value(Feature(given.name, kind), value)
     if is_text:
         texts = [[MISSING if value is None else category_text(value)] for value in values]
         return np.array(texts, object).reshape(-1, 1)
-    if size == 1:
+    if not is_vector:
         return np.array([to_number(value) for value in values]).reshape(-1, 1)
     empty = [None] * size
-    return np.array([[to_number(each) for each in value or empty] for value in values]).reshape(-1, size)
+    return np.array([[to_number(each) for each in (empty if value is None else value)] for value in values]).reshape(
+        -1, size
+    )

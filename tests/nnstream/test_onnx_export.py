@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -13,6 +14,7 @@ from onnx.reference import ReferenceEvaluator
 from nnstream.activations import Activation
 from nnstream.conformal import Conformal
 from nnstream.errors import FeatureError, SpecError
+from nnstream.frozen import embedded
 from nnstream.model import Model, ModelSpec
 from nnstream.onnx_export import MISSING, export, feed
 from nnstream.onnx_export.graph import Graph
@@ -310,6 +312,24 @@ def test_without_hashed_columns_the_reference_implementation_of_onnx_runs_it(lea
         np.testing.assert_allclose(said[0], expected.outputs[:, 0], rtol=TOLERANCE, atol=scale)
 
 
+def test_vectors_may_be_arrays_and_hold_one_number():
+    model = Model(ModelSpec())
+    rows = [{"one": [float(i % 7)], "two": np.array([i % 3, 1.0])} for i in range(300)]
+    model.predict_then_learn(rows, [TWO[i % 7 > 3] for i in range(300)])
+    asked = [*rows, {"one": None, "two": [None, 2]}, {}]
+    np.testing.assert_allclose(
+        run(export(model), asked)["probabilities"], model.predict(asked).outputs, rtol=0, atol=TOLERANCE
+    )
+
+
+def test_what_a_frozen_network_reads_goes_in_as_its_embedding():
+    base = SimpleNamespace(size=3, identity={"network": "one"})
+    model, rng = Model(ModelSpec(features={"photo": embedded(base)})), np.random.default_rng(6)
+    rows = [{"photo": each} for each in rng.normal(size=(200, 3)).astype(np.float32)]
+    model.predict_then_learn(rows, [TWO[int(row["photo"][0] > 0)] for row in rows])
+    check(model, rows)
+
+
 def test_names_of_features_are_free():
     names = ["prediction", "probabilities", "classes", "interval", "nnstream/1", "nnstream/_2", "été / été", " ", 0]
     model = Model(ModelSpec())
@@ -354,6 +374,7 @@ def test_a_classifier_without_a_class_is_refused():
     [
         ({"a": "1"}, "features.a: expected a number, got str"),
         ({"vec": [1.0]}, "features.vec: expected 3 numbers, got 1"),
+        ({"a": [1.0, 2.0]}, "features.a: expected 1 numbers, got 2"),
         ({"kind": ["a"]}, "features.kind: expected a category"),
     ],
 )

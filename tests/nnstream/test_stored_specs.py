@@ -49,7 +49,10 @@ def test_what_another_version_described_is_refused():
     with pytest.raises(SnapshotMismatchError, match="ModelSpec has memory in one of the two"):
         model_spec(missing)
     for changes, message in (
-        ({"network": described["network"] | {"optimizer": {"is": "Lion"}}}, "'Lion'"),
+        (
+            {"network": described["network"] | {"optimizer": {"is": "Lion"}}},
+            "Lion does not follow from its description; give the settings",
+        ),
         ({"network": described["network"] | {"hidden": [0]}}, "hidden layers of at least one unit"),
     ):
         with pytest.raises(SnapshotMismatchError, match=message):

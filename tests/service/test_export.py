@@ -63,8 +63,7 @@ def test_export_of_the_state_is_the_snapshot_itself(run, history, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--out", "x.onnx"), "give either the settings of a service, or --model FILE"),
-        (("c.yaml", "--model", "m", "--out", "x.onnx"), "give either the settings of a service, or --model FILE"),
+        (("--out", "x.onnx"), "give the settings of a service, or --model FILE"),
         (("--model", "m", "--out", "x.pkl"), "the name must end in .onnx or .safetensors"),
         (("--model", "nowhere", "--out", "x.onnx"), "nowhere cannot be read: No such file"),
         (("--model", __file__, "--out", "x.onnx"), "not a whole nnstream snapshot"),
@@ -74,6 +73,14 @@ def test_export_says_what_is_wrong(run, arguments, message):
     code, out, err = run("export", *arguments)
     assert (code, out) == (2, "")
     assert message in err
+
+
+def test_export_of_a_file_with_settings_wants_those_it_was_learned_with(run, history, tmp_path):
+    config, out = tmp_path / "config.yaml", tmp_path / "model.onnx"
+    for model, expected in (("{confidence: 0.9}", 0), ("{task: regression}", 2)):
+        config.write_text(f"model: {model}")
+        code, _, err = run("export", config, "--model", history, "--out", out)
+        assert (code, "configured differently" in err) == (expected, expected > 0)
 
 
 def test_export_cannot_write(run, history, tmp_path):
