@@ -57,17 +57,34 @@ def prometheus() -> Path:
     for place in (given, on_path and Path(on_path).parent, unpacked):
         if place and all((Path(place) / name).is_file() for name in ("prometheus", "promtool")):
             return Path(place)
+    unpack("prometheus", advice)
+    return unpacked
+
+
+def unpack(package: str, advice: str) -> Path:
+    """Return the directory that a Debian package was unpacked into, which is done where it is not there yet.
+
+    Args:
+        package: its name.
+        advice: what else the user can do, for the message.
+
+    Raises:
+        ToolError: it cannot be fetched.
+    """
+    place = BUILD / package
+    if place.exists():
+        return place
     if shutil.which("apt-get") is None:
-        raise ToolError(f"Prometheus is missing and this is no Debian; {advice}")
+        raise ToolError(f"the package {package} is missing and this is no Debian; {advice}")
     BUILD.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=BUILD) as directory:
         Path(directory).chmod(0o755)
-        _apt("download", "prometheus", advice=advice, cwd=Path(directory))
-        (package,) = Path(directory).glob("prometheus_*.deb")
-        subprocess.run(["dpkg", "-x", package, Path(directory) / "root"], check=True)
-        if not (BUILD / "prometheus").exists():  # another run may have been faster
-            (Path(directory) / "root").rename(BUILD / "prometheus")
-    return unpacked
+        _apt("download", package, advice=advice, cwd=Path(directory))
+        (archive,) = Path(directory).glob(f"{package}_*.deb")
+        subprocess.run(["dpkg", "-x", archive, Path(directory) / "root"], check=True)
+        if not place.exists():  # another run may have been faster
+            (Path(directory) / "root").rename(place)
+    return place
 
 
 def _apt(*arguments: str, advice: str, cwd: Path | None = None) -> None:

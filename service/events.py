@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 Number = StrictInt | StrictFloat
-FeatureValue = StrictBool | StrictInt | StrictFloat | StrictStr | list[Number | None] | None
+PixelRow = list[list[Number]]
+FeatureValue = StrictBool | StrictInt | StrictFloat | StrictStr | list[Number | PixelRow | None] | None
 Label = StrictBool | StrictInt | StrictFloat | StrictStr
 FARTHEST_MS = 2**62
 Timestamp = Annotated[StrictInt, Field(ge=-FARTHEST_MS, le=FARTHEST_MS)]
@@ -39,8 +40,8 @@ class Event(_Record):
         dict[str, FeatureValue],
         Field(
             description="Numbers, texts (categories), true/false, lists of numbers; null is a missing value. What a "
-            "frozen network reads (`encoder: onnx`): an image as PNG or JPEG in base64, or as a list of pixels, row "
-            "by row, red, green and blue; a text; a list of numbers."
+            "frozen network reads (`encoder: onnx`): an image as PNG or JPEG in base64, or as pixels row by row "
+            "(red, green, blue; nested or one list); a text; a list of numbers."
         ),
     ]
     label: Annotated[

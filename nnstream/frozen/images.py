@@ -86,26 +86,30 @@ class ImageInput:
             raise FeatureError(f"features.{where}: the image has more than max_bytes = {self.max_bytes} bytes")
         return self._pixels(where, data)
 
+    def _check_size(self, where: str, width: int, height: int) -> None:
+        if width * height > self.max_pixels:
+            raise FeatureError(f"features.{where}: {width} x {height} is more than max_pixels = {self.max_pixels}")
+
     def _pixels(self, where: str, data: bytes) -> NDArray[np.float32]:
-        image_module = _pillow()
+        image_module, unidentified = _pillow()
         try:
             with image_module.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
-                if image.width * image.height > self.max_pixels:
-                    size = f"{image.width} x {image.height}"
-                    raise FeatureError(f"features.{where}: {size} is more than max_pixels = {self.max_pixels}")
+                self._check_size(where, image.width, image.height)
                 sized = image.convert("RGB").resize((self.width, self.height), image_module.Resampling.BILINEAR)
         except (image_module.DecompressionBombError, image_module.DecompressionBombWarning):
             raise FeatureError(f"features.{where}: far more than max_pixels = {self.max_pixels}") from None
+        except FeatureError:
+            raise
         except (OSError, SyntaxError, ValueError) as problem:
-            if isinstance(problem, FeatureError):
-                raise
-            raise FeatureError(f"features.{where}: neither a whole PNG nor a whole JPEG: {problem}") from None
+            known = not isinstance(problem, unidentified)  # that one names an address in memory
+            why = f": {problem}" if known else ""
+            raise FeatureError(f"features.{where}: neither a whole PNG nor a whole JPEG{why}") from None
         return np.asarray(sized, np.float32)
 
 
-def _pillow() -> Any:
+def _pillow() -> tuple[Any, type[Exception]]:
     try:
-        from PIL import Image  # noqa: PLC0415  # an extra: the library works without it
+        from PIL import Image, UnidentifiedImageError  # noqa: PLC0415  # an extra: the library works without it
     except ImportError:
         raise SpecError("images need Pillow: pip install 'nnstream[onnx]'") from None
-    return Image
+    return Image, UnidentifiedImageError

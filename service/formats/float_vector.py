@@ -39,7 +39,7 @@ class FloatVectorFormat:
         return WireEvent(features, _id_of(headers.get("id")), None, _label_of(headers.get("label")))
 
     def read_all(self, records: Sequence[Record]) -> list[WireEvent] | None:  # noqa: D102
-        rows = _matrix([record.value or b"" for record in records])
+        rows: list[Any] | None = _matrix([record.value or b"" for record in records])
         if rows is None:
             return None
         ids: list[str | None] = [None] * len(records)

@@ -9,7 +9,8 @@ from service.events import FARTHEST_MS
 _Timestamp = Annotated[int, msgspec.Meta(ge=-FARTHEST_MS, le=FARTHEST_MS)]
 _LARGEST = 1.7976931348623157e308
 _Float = Annotated[float, msgspec.Meta(ge=-_LARGEST, le=_LARGEST)]  # neither NaN nor infinite
-_Value = bool | int | _Float | str | list[int | _Float | None] | None
+_PixelRow = list[list[int | _Float]]
+_Value = bool | int | _Float | str | list[int | _Float | _PixelRow | None] | None
 
 
 class WireEvent(msgspec.Struct, gc=False):

@@ -159,6 +159,8 @@ BAD = {
     "too many pixels": (encoded(np.zeros((60, 40, 3), np.uint8)), "40 x 60 is more than max_pixels = 2000"),
     "too many bytes": ("A" * 40_000, "more than max_bytes = 20000 bytes"),
     "wrong size": ([1, 2, 3], "expected 432 numbers, got 3"),
+    "nested wrongly": ([[[1, 2, 3]] * 2], "expected 12 x 12 x 3 numbers, got 1 x 2 x 3"),
+    "nested unevenly": ([[[1, 2, 3]], [[1]]], "lists of unequal length"),
     "a number": (7, "expected 12 x 12 x 3 numbers"),
     "too bright": ([256] * 432, "pixels must be between 0 and 255"),
     "a hole": ([None] * 432, "expected 432 numbers, got list"),
@@ -167,7 +169,8 @@ BAD = {
 
 def test_what_is_no_image_is_a_dead_letter_that_says_why_and_the_stream_goes_on(model):
     good = encoded(np.full((15, 15, 3), 9, np.uint8))
-    photos = [good, *(value for value, _ in BAD.values()), [9] * 432, None]
+    nested = [[[9] * 3] * 12] * 12
+    photos = [good, *(value for value, _ in BAD.values()), [9] * 432, nested, None]
     log = log_of(
         json.dumps({"id": i, "features": {"photo": each}, "label": "x"}).encode() for i, each in enumerate(photos)
     )
@@ -179,8 +182,19 @@ def test_what_is_no_image_is_a_dead_letter_that_says_why_and_the_stream_goes_on(
     assert {letter["problem"] for letter in letters} == {"features"}
     for letter, (_, reason) in zip(letters, BAD.values(), strict=True):
         assert reason in letter["reason"]
+        assert " at 0x" not in letter["reason"]
         assert letter["reason"].startswith("features.photo: ")
-    assert [json.loads(value)["id"] for _, value in said(rig)] == [0, len(BAD) + 1, len(BAD) + 2]
+    assert [json.loads(value)["id"] for _, value in said(rig)] == [0, *range(len(BAD) + 1, len(BAD) + 4)]
+
+
+@pytest.mark.parametrize("value", [[[[1]]], [[[1, 2], [3]]], [[1]], [[[[1]]]], [1, [[2]]]])
+def test_nested_lists_are_pixels_and_nothing_else(value):
+    letters = Rig(log_of([json.dumps({"features": {"x": value}, "label": 1}).encode()])).run().publisher
+    (letter,) = letters.topic("dead-letters")
+    reason = json.loads(dict(letter.headers)["nnstream-dead-letter"])
+    assert reason["problem"] == "features"
+    assert reason["reason"].startswith("features.x[")
+    assert "expected a number, got" in reason["reason"]
 
 
 def test_http_reads_what_events_carry_and_says_what_it_cannot_read(model):
