@@ -13,6 +13,7 @@ import json
 import statistics
 import sys
 import tempfile
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -33,11 +34,15 @@ class Contender(NamedTuple):
         name: as printed.
         events: how many it is given after the warm-up.
         command: that runs it.
+        guarantees: that it knows.
+        commits: whether it commits the offsets of a group; its predictions are watched otherwise.
     """
 
     name: str
     events: int
     command: Command
+    guarantees: Sequence[str] = GUARANTEES
+    commits: bool = True
 
 
 class Measured(NamedTuple):
@@ -66,6 +71,7 @@ CONTENDERS = [
     Contender("River, plain loop, librdkafka", 60_000, loop("river@librdkafka")),
     Contender("River, plain loop, kafka-python", 40_000, loop("river@kafka-python")),
     Contender("River, Quix Streams", 30_000, loop("quix", python=peers.interpreter)),
+    Contender("River, Bytewax", 40_000, loop("bytewax", python=peers.interpreter), ("at_least_once",), commits=False),
     Contender("deep-river, plain loop, librdkafka", 6_000, loop("deep-river@librdkafka", python=peers.interpreter)),
 ]  # fmt: skip
 
@@ -95,8 +101,9 @@ class Bench:
         warm = contender.events // 5
         self._progress.prepare(name, self._values, warm + contender.events)
         with running(contender.command(self._servers, name, guarantee, self._directory)) as process:
-            first = self._progress.wait(process, name, warm)
-            last = self._progress.wait(process, name, warm + contender.events)
+            done = None if contender.commits else partial(self._progress.written, f"{name}-predictions")
+            first = self._progress.wait(process, name, warm, done=done)
+            last = self._progress.wait(process, name, warm + contender.events, done=done)
         found = self._count(f"{name}-predictions", warm + contender.events)
         self._progress.admin.delete_topics([f"{name}-events", f"{name}-predictions"])
         if found < warm + contender.events:
@@ -131,7 +138,7 @@ def measure(rounds: int, only: str) -> tuple[Results, dict[str, str]]:
         bench = Bench(servers, Path(directory))
         for _ in range(rounds):
             for contender in contenders:
-                for guarantee in GUARANTEES if contender.name not in missing else ():
+                for guarantee in contender.guarantees if contender.name not in missing else ():
                     try:
                         found = bench.run(contender, guarantee)
                     except RuntimeError as error:

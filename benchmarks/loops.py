@@ -8,9 +8,12 @@ each event as their users would write it. All commit every 100 ms, at least once
 
 import json
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
+from pathlib import Path
 from typing import Any, Protocol
 
 COMMIT_SECONDS = 0.1
@@ -183,6 +186,25 @@ def quix(servers: str, events: str, predictions: str, group: str, *, exactly_onc
     app.run()
 
 
+def bytewax(servers: str, events: str, predictions: str) -> None:
+    """Run River's pipeline in Bytewax; its progress lies in a recovery store of its own, at least once."""
+    from bytewax import operators
+    from bytewax.connectors.kafka import KafkaSink, KafkaSinkMessage, KafkaSource
+    from bytewax.dataflow import Dataflow
+    from bytewax.recovery import RecoveryConfig, init_db_dir
+    from bytewax.run import cli_main
+
+    model, flow = river(), Dataflow("river")
+    messages = operators.input("events", flow, KafkaSource([servers], [events], batch_size=BATCH))
+    answers = operators.map("answers", messages, lambda message: KafkaSinkMessage(None, model(message.value)))
+    operators.output("predictions", answers, KafkaSink([servers], predictions))
+    with tempfile.TemporaryDirectory() as directory:
+        init_db_dir(Path(directory), 1)
+        cli_main(
+            flow, epoch_interval=timedelta(seconds=COMMIT_SECONDS), recovery_config=RecoveryConfig(directory)
+        )  # fmt: skip
+
+
 CLIENTS: dict[str, Callable[..., Client]] = {"kafka-python": KafkaPython, "librdkafka": Librdkafka}
 ANSWERS: dict[str, Callable[[], Answer | None]] = {"echo": lambda: None, "river": river, "deep-river": deep_river}
 
@@ -192,6 +214,8 @@ if __name__ == "__main__":
     exactly = guarantee == "exactly_once"
     if name == "quix":
         quix(*where, exactly_once=exactly)
+    elif name == "bytewax":
+        bytewax(*where[:3])
     else:
         kind, _, by = name.partition("@")
         run(CLIENTS[by](*where, exactly_once=exactly), ANSWERS[kind]())

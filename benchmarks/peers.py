@@ -23,7 +23,7 @@ HOME = Path(__file__).resolve().parent.parent / ".venv-peers"
 SYSTEM_PYTHON = Path("/usr/bin/python3")
 PACKAGES = (
     "river==0.22.0", "numpy<2", "pandas<2.3", "scipy", "scikit-learn", "sortedcontainers", "tqdm", "pytest",
-    "vowpalwabbit==9.11.9", "quixstreams==3.28.1", "orjson",
+    "vowpalwabbit==9.11.9", "quixstreams==3.28.1", "bytewax==0.21.1", "orjson",
 )  # fmt: skip
 WITHOUT_DEPENDENCIES = ("deep-river==0.3.4", "torchviz", "graphviz")  # they would ask for PyPI's torch
 

@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from confluent_kafka import KafkaException, Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 from kafka import KafkaAdminClient
 from kafka.errors import RetriableError
 
@@ -72,16 +72,30 @@ class Progress:
             time.sleep(0.1)
         raise RuntimeError(f"the group {group} never had {members} members with partitions")
 
+    def _committed(self, group: str) -> int:
+        return sum(each.offset for each in self._groups.list_group_offsets([group])[group].values())
+
+    def written(self, topic: str) -> int:
+        """Return how many records partition 0 of a topic has taken."""
+        found = self.admin.list_offsets({TopicPartition(topic, 0): OffsetSpec.latest()})
+        return int(next(iter(found.values())).result().offset)
+
     def wait(
-        self, process: "subprocess.Popen[bytes]", group: str, count: int, busy: Callable[[], float] | None = None
+        self,
+        process: "subprocess.Popen[bytes]",
+        group: str,
+        count: int,
+        busy: Callable[[], float] | None = None,
+        done: Callable[[], int] | None = None,
     ) -> Moment:
-        """Return the moment at which `count` events were committed.
+        """Return the moment at which `count` events were done.
 
         Args:
             process: must go on meanwhile.
             group: that commits.
             count: of events.
             busy: returns processor seconds; None takes those of the process.
+            done: returns how many are; None takes those that the group has committed.
 
         Raises:
             RuntimeError: the process ended, or stood still.
@@ -91,9 +105,9 @@ class Progress:
             if process.poll() is not None:
                 raise RuntimeError(f"it ended with exit code {process.returncode}")
             with suppress(RetriableError):  # the very first group is not there at once
-                done = sum(each.offset for each in self._groups.list_group_offsets([group])[group].values())
-                if done >= count:
-                    return Moment(done, time.monotonic(), busy_seconds(process.pid) if busy is None else busy())
+                found = self._committed(group) if done is None else done()
+                if found >= count:
+                    return Moment(found, time.monotonic(), busy_seconds(process.pid) if busy is None else busy())
             time.sleep(0.02)
         raise RuntimeError(f"it stood still before {count} events")
 

@@ -18,6 +18,10 @@ class Partition(NamedTuple):
     def __str__(self) -> str:
         return f"{self.topic}-{self.number}"
 
+    def beside(self, topic: str | None) -> "Partition | None":
+        """Return the partition of another topic with the same number; None without a topic."""
+        return None if topic is None else Partition(topic, self.number)
+
 
 class Record(Protocol):
     """A record as a Kafka client hands it over."""

@@ -104,26 +104,28 @@ class Standby:
             self._follow(connection)
         except BrokerError as error:  # whether it can still work, the next poll tells
             log.info("no look at the others' partitions", reason=str(error))
-        self._telemetry.standby.labels(self._telemetry.model).set(len(self._copies))
+        self._count()
         self._look.restart()
 
     def _follow(self, connection: Connection) -> None:
         source, most = connection.source, self._settings.kafka.standby_partitions
         partitions = source.partitions(self._settings.topics.events)[:most] if most else []
-        for partition, committed in source.last_committed(partitions).items():
+        committed = source.last_committed(partitions)
+        for partition, position in committed.items():
             if partition in self._copies:
-                self._advance(partition, committed, source)
-        for partition, committed in source.last_committed(self._missing(partitions)[:1]).items():
-            self._begin(partition, committed, connection)
+                self._advance(partition, position, source)
+        missing = [
+            each for each, position in committed.items() if position.checkpoint is not None and self._is_missing(each)
+        ]
+        for partition in missing[:1]:
+            self._begin(partition, committed[partition], connection)
 
-    def _missing(self, partitions: Sequence[Partition]) -> list[Partition]:
-        resting = {partition for partition, deadline in self._resting.items() if not deadline.expired()}
-        return [partition for partition in partitions if partition not in self._copies and partition not in resting]
+    def _is_missing(self, partition: Partition) -> bool:
+        resting = self._resting.get(partition)
+        return partition not in self._copies and (resting is None or resting.expired())
 
     def _begin(self, partition: Partition, committed: Position, connection: Connection) -> None:
-        if committed.checkpoint is None:
-            return
-        source, labels = connection.source, self._labels_of(partition)
+        source, labels = connection.source, partition.beside(self._settings.topics.labels)
         task = self._new_copy(partition, connection)
         try:
             task.recover(committed, source.log_range(partition), None if labels is None else source.log_range(labels))
@@ -175,15 +177,15 @@ class Standby:
     def forget(self) -> None:
         """Drop all copies; the connection is gone."""
         self._copies.clear()
+        self._count()
+
+    def _count(self) -> None:
+        self._telemetry.standby.labels(self._telemetry.model).set(len(self._copies))
 
     def _drop(self, partition: Partition, source: Source) -> None:
         del self._copies[partition]
         source.unfollow(partition)
-        labels = self._labels_of(partition)
+        labels = partition.beside(self._settings.topics.labels)
         if labels is not None:
             source.unfollow(labels)
-        self._telemetry.standby.labels(self._telemetry.model).set(len(self._copies))
-
-    def _labels_of(self, partition: Partition) -> Partition | None:
-        topic = self._settings.topics.labels
-        return None if topic is None else Partition(topic, partition.number)
+        self._count()

@@ -234,7 +234,7 @@ class Worker:
         task = self._new_task(partition, self._connection)
         committed, log_range = self._source.committed(partition), self._source.log_range(partition)
         self._topic_ids[partition] = log_range.topic_id
-        labels = self._labels_of(partition)
+        labels = partition.beside(self._settings.topics.labels)
         labels_range = None if labels is None else self._source.log_range(labels)
         if committed is None:
             earliest = self._settings.kafka.start_from == "earliest"
@@ -249,10 +249,6 @@ class Worker:
             self._source.follow(labels, task.intake.labels_offset)
         log.info("partition assigned", partition=str(partition), offset=task.offset, live_from=task.live_from)
         return task
-
-    def _labels_of(self, partition: Partition) -> Partition | None:
-        topic = self._settings.topics.labels
-        return None if topic is None else Partition(topic, partition.number)
 
     def revoked(self, partitions: Sequence[Partition]) -> None:
         """Hand over: checkpoint, and commit everything; a transaction holds the results of all partitions."""
@@ -271,7 +267,7 @@ class Worker:
         for partition in partitions:
             self.tasks.pop(partition, None)
             self._committed.pop(partition, None)
-            labels = self._labels_of(partition)
+            labels = partition.beside(self._settings.topics.labels)
             if labels is not None:
                 self._source.unfollow(labels)
             log.info("partition given up", partition=str(partition))

@@ -9,7 +9,8 @@ from kafka import errors as kafka_errors
 from kafka.structs import OffsetAndMetadata
 
 from service import positions
-from service.errors import BrokerError, FencedError, ServiceError, StartOverError
+from service.adapters import words
+from service.errors import BrokerError, ServiceError
 from service.positions import Position
 from service.records import Partition
 from service.settings import KafkaSettings
@@ -18,7 +19,6 @@ BOOTSTRAP_MS = 20_000
 REQUEST_MS = 15_000  # a connection that a router has forgotten is known by nothing but this silence
 PATIENCE_SECONDS = 20.0  # longer than a request and its repetition on a new connection
 _LONGEST_RECONNECT_PAUSE_MS = 1_000  # the client's own 30 s would go on long after the network is back
-LARGEST_REQUEST_BYTES = 64 * 2**20
 LINGER_MS = {"latency": 0, "throughput": 5}
 _FORCED_CLOSE_SECONDS = 1.0
 
@@ -84,16 +84,13 @@ def named(action: str, settings: KafkaSettings) -> Iterator[None]:
 
 def _translated(error: Any, action: str, servers: str) -> BrokerError:
     if isinstance(error, _FENCED):
-        return FencedError(f"{action}: another worker has taken over ({error!r})")
+        return words.fenced(action, repr(error))
     if isinstance(error, kafka_errors.KafkaTimeoutError):
-        return StartOverError(
-            f"{action}: no answer from Kafka at {servers} ({error}); "
-            "check that it runs and that kafka.bootstrap_servers is right"
-        )
+        return words.silent(action, servers, str(error))
     # What the client raises once it knows that its transactions are over has no class of its own.
     if isinstance(error, _PASSING) or type(error) in (kafka_errors.KafkaError, kafka_errors.IllegalStateError):
-        return StartOverError(f"{action}: Kafka at {servers} says {error!r}")
-    return BrokerError(f"{action}: Kafka at {servers} says {error!r}")
+        return words.passing(action, servers, repr(error))
+    return words.refused(action, servers, repr(error))
 
 
 def close_producer(producer: Any, seconds: float) -> None:

@@ -16,7 +16,6 @@ from kafka import KafkaProducer
 from kafka import errors as kafka_errors
 
 from service.adapters.kafka_python.connection import (
-    LARGEST_REQUEST_BYTES,
     LINGER_MS,
     PATIENCE_SECONDS,
     close_producer,
@@ -24,14 +23,13 @@ from service.adapters.kafka_python.connection import (
     connection,
     named,
 )
-from service.errors import BrokerError, StartOverError, TransactionsMissingError
+from service.adapters.words import LARGEST_REQUEST_BYTES, LAST_PATIENCE_SECONDS, without_transactions
+from service.errors import BrokerError, StartOverError
 from service.positions import Offsets, Position
 from service.records import Outgoing, Partition
 from service.settings import KafkaSettings
 
 log = structlog.get_logger()
-
-_LAST_PATIENCE_SECONDS = 3.0
 
 
 class KafkaPythonPublisher:
@@ -110,10 +108,7 @@ class KafkaPythonTransactions(KafkaPythonPublisher):
         except BaseException as error:
             self.close()
             if isinstance(error.__cause__, kafka_errors.UnsupportedVersionError):
-                raise TransactionsMissingError(
-                    f"Kafka at {settings.bootstrap_servers} has no transactions ({error.__cause__}); "
-                    "set delivery.guarantee to at_least_once, or use a broker that has them"
-                ) from error
+                raise without_transactions(settings.bootstrap_servers, error.__cause__) from error
             raise
 
     def send(self, records: Sequence[Outgoing]) -> None:  # noqa: D102
@@ -163,5 +158,5 @@ class KafkaPythonTransactions(KafkaPythonPublisher):
         """Drop the connection; an open transaction is aborted, by us or, if Kafka is away, by whoever comes next."""
         with suppress(BrokerError), named("aborting a transaction", self._settings):
             if self._open:
-                self._in_time(self._producer.abort_transaction, _LAST_PATIENCE_SECONDS)
+                self._in_time(self._producer.abort_transaction, LAST_PATIENCE_SECONDS)
         close_producer(self._producer, seconds=1)

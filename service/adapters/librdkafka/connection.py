@@ -8,14 +8,14 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from service import positions
-from service.errors import BrokerError, FencedError, StartOverError
+from service.adapters import words
+from service.errors import BrokerError, StartOverError
 from service.positions import Position
 from service.records import Partition
 from service.settings import KafkaSettings
 
 BOOTSTRAP_SECONDS = 20.0
 PATIENCE_SECONDS = 30.0
-LARGEST_REQUEST_BYTES = 64 * 2**20
 LINGER_MS = {"latency": 0.1, "throughput": 5}  # without any, each record of a batch wakes the client's thread
 
 _log = logging.getLogger("librdkafka")
@@ -106,15 +106,12 @@ def translated(error: KafkaError, action: str, servers: str) -> BrokerError:
     """Return an error of the client in the service's own words."""
     code, said = error.code(), f"{error.name()}: {error.str()}"
     if code in _FENCED:
-        return FencedError(f"{action}: another worker has taken over ({said})")
+        return words.fenced(action, said)
     if code in _SILENT:
-        return StartOverError(
-            f"{action}: no answer from Kafka at {servers} ({said}); "
-            "check that it runs and that kafka.bootstrap_servers is right"
-        )
+        return words.silent(action, servers, said)
     if code in _PASSING or error.retriable() or error.txn_requires_abort():
-        return StartOverError(f"{action}: Kafka at {servers} says {said}")
-    return BrokerError(f"{action}: Kafka at {servers} says {said}")
+        return words.passing(action, servers, said)
+    return words.refused(action, servers, said)
 
 
 def committable(done: Mapping[Partition, Position]) -> list[TopicPartition]:

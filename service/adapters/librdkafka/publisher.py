@@ -12,7 +12,6 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from service.adapters.librdkafka.connection import (
-    LARGEST_REQUEST_BYTES,
     LINGER_MS,
     PATIENCE_SECONDS,
     committable,
@@ -21,15 +20,15 @@ from service.adapters.librdkafka.connection import (
     translated,
 )  # fmt: skip
 from service.adapters.librdkafka.statistics import told
+from service.adapters.words import LARGEST_REQUEST_BYTES, LAST_PATIENCE_SECONDS, without_transactions
 from service.client_statistics import ClientStatistics, ignore
-from service.errors import BrokerError, StartOverError, TransactionsMissingError
+from service.errors import BrokerError, StartOverError
 from service.positions import Offsets, Position
 from service.records import Outgoing, Partition
 from service.settings import KafkaSettings
 
 log = structlog.get_logger()
 
-_LAST_PATIENCE_SECONDS = 3.0
 _FULL_QUEUE_SECONDS = 0.05
 
 
@@ -117,7 +116,7 @@ class LibrdkafkaPublisher:
 
     def close(self) -> None:  # noqa: D102
         with suppress(KafkaException):
-            self._producer.flush(_LAST_PATIENCE_SECONDS)
+            self._producer.flush(LAST_PATIENCE_SECONDS)
         self._drop()
 
     def _drop(self) -> None:
@@ -157,10 +156,7 @@ class LibrdkafkaTransactions(LibrdkafkaPublisher):
                 self._producer.init_transactions(PATIENCE_SECONDS)
         except BrokerError as error:
             if _unsupported(error.__cause__):
-                raise TransactionsMissingError(
-                    f"Kafka at {settings.bootstrap_servers} has no transactions ({error.__cause__}); "
-                    "set delivery.guarantee to at_least_once, or use a broker that has them"
-                ) from error
+                raise without_transactions(settings.bootstrap_servers, error.__cause__) from error
             raise
 
     def send(self, records: Sequence[Outgoing]) -> None:  # noqa: D102
@@ -186,7 +182,7 @@ class LibrdkafkaTransactions(LibrdkafkaPublisher):
         """Drop the connection; an open transaction is aborted, by us or, if Kafka is away, by whoever comes next."""
         with suppress(KafkaException):
             if self._open:
-                self._producer.abort_transaction(_LAST_PATIENCE_SECONDS)
+                self._producer.abort_transaction(LAST_PATIENCE_SECONDS)
         self._drop()
 
 

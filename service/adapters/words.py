@@ -1,0 +1,37 @@
+"""What both Kafka clients share: limits, and the service's own words for what Kafka says."""
+
+from service.errors import BrokerError, FencedError, StartOverError, TransactionsMissingError
+
+LARGEST_REQUEST_BYTES = 64 * 2**20
+LAST_PATIENCE_SECONDS = 3.0
+
+
+def fenced(action: str, said: str) -> FencedError:
+    """Return the error for what somebody else may do now."""
+    return FencedError(f"{action}: another worker has taken over ({said})")
+
+
+def silent(action: str, servers: str, said: str) -> StartOverError:
+    """Return the error for no answer at all."""
+    return StartOverError(
+        f"{action}: no answer from Kafka at {servers} ({said}); "
+        "check that it runs and that kafka.bootstrap_servers is right"
+    )
+
+
+def passing(action: str, servers: str, said: str) -> StartOverError:
+    """Return the error for what may be better with a new connection."""
+    return StartOverError(f"{action}: Kafka at {servers} says {said}")
+
+
+def refused(action: str, servers: str, said: str) -> BrokerError:
+    """Return the error for what would be refused again."""
+    return BrokerError(f"{action}: Kafka at {servers} says {said}")
+
+
+def without_transactions(servers: str, said: object) -> TransactionsMissingError:
+    """Return the error for a broker that cannot deliver exactly once."""
+    return TransactionsMissingError(
+        f"Kafka at {servers} has no transactions ({said}); "
+        "set delivery.guarantee to at_least_once, or use a broker that has them"
+    )
