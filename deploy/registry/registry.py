@@ -119,7 +119,8 @@ class SchemaRegistryServer:
                 [
                     "java", *_JVM_FLAGS, f"-Djava.io.tmpdir={self._data_dir}", "-Dquarkus.http.host=127.0.0.1",
                     f"-Dquarkus.http.port={self._port}",
-                    f"-Dquarkus.datasource.jdbc.url=jdbc:h2:file:{self._data_dir / 'schemas'}",
+                    # what it has said is on disk: a kill loses nothing
+                    f"-Dquarkus.datasource.jdbc.url=jdbc:h2:file:{self._data_dir / 'schemas'};WRITE_DELAY=0",
                     "-jar", place / f"apicurio-registry-app-{_VERSION}-runner.jar",
                 ],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,

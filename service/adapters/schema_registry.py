@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import httpx2
-import structlog
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
@@ -13,7 +12,6 @@ from service.errors import RegistryAwayError, RegistryError
 from service.formats.wire_schema import Written
 from service.settings import SchemaSettings
 
-log = structlog.get_logger()
 _T = TypeVar("_T")
 
 _TIMEOUT_SECONDS = 5
@@ -21,6 +19,8 @@ _PAUSES_SECONDS = (0.1, 0.2, 0.4, 0.8)  # then the worker starts over, and asks 
 _UNKNOWN_SECONDS = 30.0  # before a schema that was not there is asked for again
 _NOT_FOUND, _CONFLICT, _INVALID = 404, 409, 422
 _REFUSED = {401: "refuses the user name or password", 403: "does not allow it"}
+# no such subject, version or schema; what else is not found was looked for in the wrong place, by a proxy perhaps
+_NOT_THERE = {40401, 40402, 40403}
 _MOST_UNKNOWN = 10_000
 
 
@@ -132,9 +132,10 @@ class SchemaRegistry:
                 self._sleep(pause)
         self._note(False)
         self._away = question
-        reason = f"the schema registry at {self._settings.url} {problem}"
-        log.warning("waiting for the schema registry", reason=reason)
-        raise RegistryAwayError(f"{reason}; nothing is lost, the stream goes on when it is back")
+        raise RegistryAwayError(
+            f"the schema registry at {self._settings.url} {problem}; nothing is lost, and the stream goes on when it "
+            "is back"
+        )
 
     def _answered(self) -> None:
         self._away = None
@@ -142,7 +143,7 @@ class SchemaRegistry:
 
 
 def _is_answer(error: SchemaRegistryError) -> bool:
-    return error.http_status_code in {400, _NOT_FOUND, _CONFLICT, _INVALID}
+    return error.http_status_code in {_CONFLICT, _INVALID} or error.error_code in _NOT_THERE
 
 
 def _options(settings: SchemaSettings) -> dict[str, Any]:

@@ -67,8 +67,8 @@ def message_path(value: bytes) -> tuple[tuple[int, ...], int]:
 
 def _message_reader(kind: Any, names: FieldNames) -> Callable[[bytes], dict[str, Any]]:
     make: Any = message_factory.GetMessageClass(kind)
-    fields = Fields([field.name for field in kind.fields], _nested(kind), plain=_is_plain(kind, names))
-    convert, shape = Converters().message(kind), shaper(names, fields)
+    fields = Fields([field.name for field in kind.fields], (), plain=_is_plain(kind, names))
+    convert, shape = Converters().record(kind), shaper(names, fields)
     unset = {field.name: _unset(field) for field in kind.fields if not field.has_presence}
     absent = [(name, unset[name]) for name in (names.id, names.ts) if unset.get(name) in {"", 0}]
     absent = [(name, none) for name, none in absent if name == names.ts or none == ""]
@@ -88,10 +88,6 @@ def _message_reader(kind: Any, names: FieldNames) -> Callable[[bytes], dict[str,
 
 def _unset(field: Any) -> Any:
     return None if field.is_repeated or field.type == _MESSAGE else field.default_value
-
-
-def _nested(kind: Any) -> frozenset[str]:
-    return frozenset(field.name for field in kind.fields if _is_record(field))
 
 
 def _is_record(field: Any) -> bool:
@@ -144,8 +140,8 @@ class Converters:
             return known
         if kind.full_name not in self._made:
             # a message may hold others of its own type, which are made by the time that they are met
-            self._made[kind.full_name] = lambda message: self._made[kind.full_name](message)
-            self._made[kind.full_name] = self._union(kind) if _is_union(kind) else self._record(kind)
+            self._made[kind.full_name] = lambda message: self._made[kind.full_name](message)  # noqa: PLW0108
+            self._made[kind.full_name] = self._union(kind) if _is_union(kind) else self.record(kind)
         return self._made[kind.full_name]
 
     def _union(self, kind: Any) -> _Convert:
@@ -158,13 +154,18 @@ class Converters:
 
         return convert
 
-    def _record(self, kind: Any) -> _Convert:
-        fields = [(field.name, field.has_presence, self._field(field)) for field in kind.fields]
+    def record(self, kind: Any) -> _Convert:
+        """Return what makes a dict of a message, whatever it consists of."""
+        fields = [
+            (field.name, field.has_presence, _is_record(field) and not field.is_repeated, self._field(field))
+            for field in kind.fields
+        ]
 
         def convert(message: Any) -> dict[str, Any]:
             return {
                 name: value(getattr(message, name)) if not optional or message.HasField(name) else None
-                for name, optional, value in fields
+                for name, optional, nested, value in fields
+                if not nested or message.HasField(name)  # its fields would be features; it is none
             }
 
         return convert

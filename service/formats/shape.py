@@ -58,9 +58,9 @@ def shaper(names: FieldNames, fields: Fields) -> Shaper:
         if fields.ticks_per_ms is not None and type(out.get("ts")) is int:
             out["ts"] //= fields.ticks_per_ms
         if apart:
-            prefix, features = f"{names.features}.", record[names.features]
+            prefix, features = f"{names.features}.", record.get(names.features)
         else:
-            prefix, features = "", {name: record[name] for name in others} if others else None
+            prefix, features = "", {name: record[name] for name in others if name in record} if others else None
         if isinstance(features, dict) and not fields.plain:
             out["features"] = {}
             _flatten(features, prefix, "", fields.nested, out["features"])
@@ -72,8 +72,8 @@ def shaper(names: FieldNames, fields: Fields) -> Shaper:
 
 
 def _without_null(record: dict[str, Any]) -> dict[str, Any]:
-    if record["features"] is None:
-        del record["features"]
+    if record.get("features") is None:
+        record.pop("features", None)
     return record
 
 
