@@ -85,7 +85,7 @@ def _binary(text: str) -> Any:
         found = descriptor_pb2.FileDescriptorProto.FromString(base64.b64decode(text, validate=True))
     except (binascii.Error, DecodeError, ValueError):
         return None
-    return found if found.message_type else None
+    return found if found.message_type or found.enum_type else None
 
 
 def _compiled(schema: Written) -> list[Any]:
@@ -104,7 +104,7 @@ def _compiled(schema: Written) -> list[Any]:
             capture_output=True, text=True, check=False, timeout=_PROTOC_SECONDS, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         if done.returncode:
-            raise _no_schema((done.stderr.strip().splitlines() or ["protoc failed"])[0])
+            raise _no_schema(next((line for line in done.stderr.splitlines() if ".proto:" in line), "protoc failed"))
         return list(descriptor_pb2.FileDescriptorSet.FromString(out.read_bytes()).file)
 
 
