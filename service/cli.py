@@ -154,6 +154,7 @@ def tail(
     from service.tail import print_lines, show_table  # noqa: PLC0415
 
     settings = load_settings(config)
+    settings.topics.must_write_json()
     reader = KafkaPythonReader(settings.kafka, settings.topics.predictions, from_start=from_start)
     try:
         if as_json or not sys.stdout.isatty():

@@ -125,6 +125,8 @@ class SchemaRegistry:
                 problem = _REFUSED.get(error.http_status_code, f"answers {error.http_status_code}")
             except httpx2.HTTPError as error:
                 problem = f"cannot be reached: {error or type(error).__name__}"
+            except ValueError as error:  # a page for people, perhaps
+                problem = f"gives an answer that cannot be understood: {error}"
             else:
                 self._answered()
                 return found

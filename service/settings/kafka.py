@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
+from service.errors import SettingsError
 from service.settings.section import Positive, Section
 
 
@@ -47,6 +48,14 @@ class TopicSettings(Section):
         if self.predictions_format is not None:
             return self.predictions_format
         return self.format if self.format in {"avro", "protobuf"} else "json"
+
+    def must_write_json(self) -> None:
+        """Raise a SettingsError where predictions cannot be read by our own commands."""
+        if self.written_as != "json":
+            raise SettingsError(
+                f"predictions are {self.written_as}, which this command cannot read; use a deserializer of the schema "
+                "registry, or set topics.predictions_format to json"
+            )
 
 
 class KafkaSettings(Section):

@@ -22,13 +22,7 @@ from service.settings.view import ExplainSettings, HttpSettings, LogSettings, Mo
 
 ENV_PREFIX = "NNSTREAM_"
 _KINDS_OF_FEATURES = ("declared", "onnx")  # pydantic names the kind in the place of a problem
-_SECRET = {
-    "kafka",
-    "kafka.password",
-    "schemas",
-    "schemas.password",
-    "schemas.url",
-}  # what was given there is not shown
+_SECRET = {"kafka", "kafka.password", "schemas", "schemas.password", "schemas.url"}  # what stands there is not shown
 
 
 class Settings(BaseSettings):

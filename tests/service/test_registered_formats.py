@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from rig import make_settings
+from typer.testing import CliRunner
 
 from nnstream.model import Model, ModelSpec
+from service.cli import app
 from service.decode import decode
 from service.encoded import EncodingPublisher
 from service.errors import DataError, RegistryAwayError, RegistryError, SettingsError
@@ -369,6 +371,15 @@ def test_it_needs_a_registry_and_its_secrets_are_not_shown():
         with pytest.raises(SettingsError, match="schemas") as caught:
             settings_from({"schemas": schemas})
         assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("command", [["tail"], ["report", "--out", "report.html"]])
+def test_commands_that_read_json_say_so(command, tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text("topics: {format: avro}\nschemas: {url: http://registry}\n")
+    found = CliRunner().invoke(app, [command[0], str(config), *command[1:]])
+    assert isinstance(found.exception, SettingsError)
+    assert "topics.predictions_format to json" in str(found.exception)
 
 
 # -- predictions
