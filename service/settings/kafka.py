@@ -53,8 +53,8 @@ class TopicSettings(Section):
         """Raise a SettingsError where predictions cannot be read by our own commands."""
         if self.written_as != "json":
             raise SettingsError(
-                f"predictions are {self.written_as}, which this command cannot read; use a deserializer of the schema "
-                "registry, or set topics.predictions_format to json"
+                f"predictions are {self.written_as}, which this command cannot read; use a deserializer of the "
+                "schema registry, or set topics.predictions_format to json"
             )
 
 

@@ -3,6 +3,7 @@
 import base64
 import json
 import math
+from functools import cache
 from io import BytesIO
 
 import pytest
@@ -12,57 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from rig import make_settings
-from typer.testing import CliRunner
+from schemas_in_memory import CHECK, KINDS, decoded, new
 
-from nnstream.model import Model, ModelSpec
-from service.cli import app
-from service.decode import decode
-from service.encoded import EncodingPublisher
-from service.errors import DataError, RegistryAwayError, RegistryError, SettingsError
+from service.errors import RegistryError
 from service.events import Event, LateLabel
-from service.formats import avro as avro_format
-from service.formats import protobuf
 from service.formats.descriptors import file_of
-from service.formats.own_schemas import own_writer, within_reach
-from service.formats.registered import RegisteredFormat
 from service.formats.wire_schema import Written, header
-from service.publish import _encode
-from service.records import Outgoing
-from service.settings import settings_from
-from service.testing import MemoryPublisher, MemoryRecord
-from service.wire_formats import check_newest, event_format, needs_registry, prediction_writer
-
-CHECK = Model(ModelSpec(task="classification")).check_label
-KINDS = {"avro": "AVRO", "protobuf": "PROTOBUF"}
-
-
-class MemorySchemas:
-    """A registry in memory; ids count from 1."""
-
-    def __init__(self):
-        self.schemas, self.subjects, self.asked, self.away = [], {}, [], False
-
-    def fetch(self, schema_id):
-        if self.away:
-            raise RegistryAwayError("it is away")
-        self.asked.append(schema_id)
-        return self.schemas[schema_id - 1] if schema_id <= len(self.schemas) else None
-
-    def register(self, subject, schema):
-        self.schemas.append(schema)
-        self.subjects[subject] = schema
-        return len(self.schemas)
-
-
-def new(name, **fields):
-    schemas = MemorySchemas()
-    settings = make_settings(topics={"format": name}, schemas={"url": "http://registry"} | fields)
-    return event_format(settings, schemas), schemas
-
-
-def decoded(form, *values, labels_only=False):
-    rows = [MemoryRecord(i, 1000 + i, None, value, ()) for i, value in enumerate(values)]
-    return decode(rows, "events/0", 10_000, CHECK, form, labels_only=labels_only)
+from service.wire_formats import check_newest
 
 
 def avro(schemas, schema, *records, references=None):
@@ -110,10 +67,13 @@ def public(plain):
     return None
 
 
+shared = cache(new)  # a Protobuf file is compiled by a process of its own
+
+
 @pytest.mark.parametrize("name", sorted(KINDS))
 @given(data=st.data())
 def test_it_takes_what_the_public_record_says(name, data):
-    form, _ = new(name)
+    form, _ = shared(name)
     plain = data.draw(st.lists(bodies(name), min_size=1, max_size=4))
     found = decoded(form, *(form.write(each)[0] for each in plain))
     rows = {row.offset: i for i, row in enumerate(found.records)}
@@ -135,7 +95,7 @@ def test_it_takes_what_the_public_record_says(name, data):
 @pytest.mark.parametrize("name", sorted(KINDS))
 @given(tail=st.binary(max_size=60))
 def test_whatever_bytes_come_they_are_an_event_or_refused(name, tail):
-    form, schemas = new(name)
+    form, schemas = shared(name)
     form.write({"features": {}})
     found = decoded(form, header(1) + tail, tail)
     assert len(found.records) + len(found.refused) == 2
@@ -336,100 +296,3 @@ def test_files_that_are_none(text, words):
     form, schemas = new("protobuf")
     schemas.register("any", Written("PROTOBUF", text))
     assert words in decoded(form, header(1) + b"\0").refused[0].reason
-
-
-# -- the registry
-
-
-@pytest.mark.parametrize("name", sorted(KINDS))
-def test_an_unknown_schema_is_asked_for_again_and_another_type_refused(name):
-    form, schemas = new(name)
-    value, _ = form.write({"features": {"a": 1.0}})
-    later = header(2) + value[5:]
-    assert "no schema 2" in decoded(form, later).refused[0].reason
-    schemas.register("any", schemas.schemas[0])
-    assert decoded(form, later).features == [{"a": 1.0}]
-    schemas.register("any", Written("JSON", "{}"))
-    assert "type JSON" in decoded(form, header(3) + value[5:]).refused[0].reason
-
-
-def test_a_registry_that_is_away_is_no_dead_letter_and_what_is_known_goes_on():
-    form, schemas = new("avro")
-    value, _ = form.write({"features": {"a": 1.0}})
-    decoded(form, value)
-    schemas.away = True
-    assert decoded(form, value, value).features == [{"a": 1.0}] * 2
-    with pytest.raises(RegistryAwayError):
-        decoded(form, value, header(2) + value[5:])
-
-
-def test_it_needs_a_registry_and_its_secrets_are_not_shown():
-    with pytest.raises(SettingsError, match=r"topics.format: avro needs a schema registry; set schemas.url"):
-        needs_registry(settings_from({"topics": {"format": "avro"}}))
-    for schemas in ({"url": "http://me:s3cret@registry"}, {"url": "s3cret"}, {"password": ["s3cret"]},
-                    {"password": "s3cret", "id_field": "ts"}):  # fmt: skip
-        with pytest.raises(SettingsError, match="schemas") as caught:
-            settings_from({"schemas": schemas})
-        assert "s3cret" not in str(caught.value)
-
-
-@pytest.mark.parametrize("command", [["tail"], ["report", "--out", "report.html"]])
-def test_commands_that_read_json_say_so(command, tmp_path):
-    config = tmp_path / "config.yaml"
-    config.write_text("topics: {format: avro}\nschemas: {url: http://registry}\n")
-    found = CliRunner().invoke(app, [command[0], str(config), *command[1:]])
-    assert isinstance(found.exception, SettingsError)
-    assert "topics.predictions_format to json" in str(found.exception)
-
-
-# -- predictions
-
-PREDICTION = {
-    "id": "e-1", "ts": 5, "prediction": 1, "probabilities": {"0": 0.25, "1": 0.75}, "label": True, "loss": 0.5,
-    "model": {"name": "default", "version": 7}, "source": {"topic": "events", "partition": 0, "offset": 3},
-    "prediction_set": ["a", 1], "confidence": 0.9, "interval": {"lower": -1.0, "upper": 1.5},
-    "explanation": {"method": "integrated_gradients", "label": 1, "output": 1.4, "baseline": -0.5,
-                    "contributions": {"amount": 1.9}},
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", sorted(KINDS))
-def test_predictions_go_out_by_their_schema_and_all_else_as_it_is(name):
-    schemas, journal = MemorySchemas(), MemoryPublisher()
-    settings = make_settings(topics={"predictions_format": name})
-    publisher = EncodingPublisher(journal, "predictions", prediction_writer(settings, schemas))
-    huge = PREDICTION | {"id": 10**30}
-    records = [Outgoing("predictions", 0, None, _encode(each), (), 5) for each in (PREDICTION, huge)]
-    publisher.send([*records, Outgoing("alerts", 0, None, b"{}", (), 5)])
-    assert list(schemas.subjects) == ["predictions-value"]
-    values = [each.value for each in journal.pending]
-    assert values[2] == b"{}"
-    read = RegisteredFormat(KINDS[name], schemas, reader_of(name), None)
-    first, second = (read._plain(value) for value in values[:2])
-    assert first["prediction"] == 1
-    assert {**first["probabilities"]} == PREDICTION["probabilities"]
-    assert first["label"] is True
-    assert first["explanation"]["contributions"] == {"amount": 1.9}
-    assert second["id"] == str(10**30)
-
-
-def reader_of(name):
-    """Reads all fields of a record as they are."""
-    if name == "avro":
-        return lambda schema: (
-            lambda value: avro_format.schemaless_reader(BytesIO(value), avro_format.parsed(schema), None)
-        )
-
-    def compiled(schema):
-        kind = file_of(schema).message_types_by_name["Prediction"]
-        make, convert = message_factory.GetMessageClass(kind), protobuf.Converters().message(kind)
-        return lambda value: convert(make.FromString(value[1:]))
-
-    return compiled
-
-
-@pytest.mark.parametrize("kind", sorted(KINDS.values()))
-def test_what_has_no_room_is_refused_when_it_is_written(kind):
-    with pytest.raises(DataError, match=r"event 'e' does not fit the schema.*take json"):
-        own_writer("event", kind, 1)({"id": "e", "features": {"a": 1.0}, "label": b"x", "ts": 2**70})
-    assert within_reach({"a": [2**63, -(2**63)], "b": {"c": True}}) == {"a": [str(2**63), -(2**63)], "b": {"c": True}}
