@@ -8,7 +8,7 @@ import httpx2
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-from service.errors import RegistryAwayError, RegistryError
+from service.errors import RegistryAwayError, RegistryError, SettingsError
 from service.formats.wire_schema import Written
 from service.settings import SchemaSettings
 
@@ -42,7 +42,12 @@ class SchemaRegistry:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings, self._note, self._sleep, self._clock = settings, note, sleep, clock
-        self._client = SchemaRegistryClient(_options(settings))
+        try:
+            self._client = SchemaRegistryClient(_options(settings))
+        except OSError as error:
+            raise SettingsError(
+                f"schemas.ca_file {settings.ca_file} cannot be used: {error}; give certificates in PEM"
+            ) from None
         self._unknown: dict[int, float] = {}
         self._away: Callable[[], object] | None = None
 

@@ -4,7 +4,7 @@ from io import BytesIO
 
 import pytest
 from google.protobuf import message_factory
-from rig import make_settings
+from rig import P0, Rig, make_settings
 from schemas_in_memory import KINDS, MemorySchemas, decoded, new
 from typer.testing import CliRunner
 
@@ -14,13 +14,14 @@ from service.errors import DataError, RegistryAwayError, SettingsError
 from service.formats import avro as avro_format
 from service.formats import protobuf
 from service.formats.descriptors import file_of
+from service.formats.known import FORMATS
 from service.formats.own_schemas import own_writer, within_reach
 from service.formats.registered import RegisteredFormat
 from service.formats.wire_schema import Written, header
 from service.publish import _encode
 from service.records import Outgoing
 from service.settings import settings_from
-from service.testing import MemoryPublisher
+from service.testing import MemoryLog, MemoryPublisher
 from service.wire_formats import needs_registry, prediction_writer
 
 # -- the registry
@@ -46,6 +47,55 @@ def test_a_registry_that_is_away_is_no_dead_letter_and_what_is_known_goes_on():
     assert decoded(form, value, value).features == [{"a": 1.0}] * 2
     with pytest.raises(RegistryAwayError):
         decoded(form, value, header(2) + value[5:])
+
+
+@pytest.mark.parametrize("name", sorted(KINDS))
+def test_the_same_predictions_as_json_while_the_registry_goes_and_comes(name, monkeypatch):
+    bodies = [
+        {"id": f"e-{i}", "features": {"a": i % 7 / 2, "b": -1.0}, **({} if i % 3 == 0 else {"label": i % 2})}
+        for i in range(60)
+    ]
+    log = [each for i, one in enumerate(bodies)
+           for each in ([one, {"id": bodies[i - 2]["id"], "label": 1}] if i % 3 == 2 else [one])]  # fmt: skip
+
+    def run(kind, write):
+        memory = MemoryLog([P0])
+        for each in log:
+            memory.append(P0, write(each)[0])
+        settings = make_settings(
+            topics={"format": kind, "predictions_format": "json"}, schemas={"url": "http://registry"}
+        )
+        rig = Rig(memory, settings, batch_size=7)
+        rig.reconnect_with(batch_size=5)
+        return rig.run()
+
+    form, schemas = new(name)
+    outages = iter([True, True, False])
+    fetch = schemas.fetch
+
+    def unsteady(schema_id):
+        schemas.away = next(outages, False)
+        return fetch(schema_id)
+
+    monkeypatch.setattr(schemas, "fetch", unsteady)
+    monkeypatch.setitem(FORMATS, name, lambda: form)
+    found = run(name, form.write)
+    assert next(outages, None) is None
+    assert found.published()["predictions"] == run("json", lambda each: (_encode(each),)).published()["predictions"]
+    assert not found.published()["dead-letters"]
+
+
+def test_a_copy_that_was_left_half_done_is_no_copy(monkeypatch):
+    rig = Rig(MemoryLog([P0]))
+    rig.started()
+
+    def away(connection):
+        raise RegistryAwayError("it is away")
+
+    monkeypatch.setattr(rig.worker._standby, "_follow", away)
+    rig.clock.advance(1.0)
+    with pytest.raises(RegistryAwayError):
+        rig.worker._standby.step(rig.connect())
 
 
 def test_it_needs_a_registry_and_its_secrets_are_not_shown():

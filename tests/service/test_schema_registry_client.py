@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from service.adapters.schema_registry import SchemaRegistry
-from service.errors import RegistryAwayError, RegistryError
+from service.errors import RegistryAwayError, RegistryError, SettingsError
 from service.formats.wire_schema import Written
 from service.settings import SchemaSettings
 
@@ -134,6 +134,15 @@ def test_a_server_that_is_not_there_is_waited_for():
     ):
         found.fetch(5)
     assert len(pauses) == 4
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_certificates_that_are_none_are_named(tmp_path, content):
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(SettingsError, match=r"schemas.ca_file .*ca.pem cannot be used"):
+        SchemaRegistry(SchemaSettings(url="https://registry", ca_file=path))
 
 
 def test_a_moment_without_an_answer_is_nothing(server):
