@@ -14,7 +14,7 @@ from service.settings import SchemaSettings
 
 _T = TypeVar("_T")
 
-_TIMEOUT_SECONDS = 5
+_TIMEOUT_SECONDS = 3  # five times that is less than a transaction may be silent
 _PAUSES_SECONDS = (0.1, 0.2, 0.4, 0.8)  # then the worker starts over, and asks again before it takes up its work
 _UNKNOWN_SECONDS = 30.0  # before a schema that was not there is asked for again
 _NOT_FOUND, _CONFLICT, _INVALID = 404, 409, 422
