@@ -49,7 +49,7 @@ lock: $(DEV_STAMP)  ## pin all dependencies anew
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--python-version 3.11 --extra demo -o requirements.lock pyproject.toml
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
-		--python-version 3.11 --extra demo --extra librdkafka --extra onnx --extra sklearn --group dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+		--python-version 3.11 --extra demo --extra librdkafka --extra onnx --extra registry --extra sklearn --group dev -c requirements.lock -o requirements-dev.lock pyproject.toml
 
 clean:  ## remove the environment and everything built
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,9 +1,10 @@
 """What it costs to get an event out of its bytes: 250 bytes of JSON, 8 features, polls of 500.
 
 All in one run, by turns, medians of CPU time in microseconds an event. Beside the service's own reading of each
-format: pydantic alone, the standard library's json with a loop, and the readers of pyarrow, and, where they are
-installed, of orjson and polars. What those give is not checked, so it is a bound: an event still has to be told from
-a late label, and refused by name.
+format (Avro and Protobuf: a map of features whose values are a union; `flat`: a field a feature): pydantic alone, the
+standard library's json with a loop, fastavro, the readers of pyarrow, and, where they are installed, of orjson and
+polars. What those give is not checked, so it is a bound: an event still has to be told from a late label, and refused
+by name.
 
     python benchmarks/bench_decode.py [--json] [--repetitions N]
 """
@@ -20,6 +21,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
+import fastavro
 import live
 import msgspec
 import pyarrow.json
@@ -27,8 +29,11 @@ import pyarrow.json
 from nnstream.model import Model, ModelSpec
 from service.decode import decode
 from service.events import Event
-from service.formats.known import FORMATS
+from service.formats.known import FORMATS, REGISTERED
+from service.formats.wire_schema import Written, header
+from service.settings import Settings
 from service.testing import MemoryRecord
+from service.wire_formats import event_format
 
 EVENTS, POLL = 20_000, 500
 MOST_RATIO = 0.5  # of pydantic alone
@@ -37,6 +42,33 @@ MOST_RATIO = 0.5  # of pydantic alone
 def polls(values: Sequence[tuple[bytes, Any]]) -> list[list[MemoryRecord]]:
     records = [MemoryRecord(i, i, None, value, headers) for i, (value, headers) in enumerate(values)]
     return [records[i : i + POLL] for i in range(0, len(records), POLL)]
+
+
+class OneSchema:
+    """A registry with the schema that was registered last: it is asked once a stream."""
+
+    def register(self, _subject: str, schema: Written) -> int:
+        """Keep a schema."""
+        self._schema = schema
+        return 1
+
+    def fetch(self, _schema_id: int) -> Written:
+        """Return it."""
+        return self._schema
+
+
+def flat_avro(events: Sequence[dict[str, Any]]) -> tuple[Written, list[bytes]]:
+    """Return a schema with a field for each feature, and the events by it."""
+    kinds = {float: "double", int: "long", str: "string", bool: "boolean"}
+    rows = [{"id": each["id"], "label": each["label"], **each["features"]} for each in events]
+    fields = [{"name": name, "type": kinds[type(value)]} for name, value in rows[0].items()]
+    schema = {"type": "record", "name": "Flat", "fields": fields}
+    parsed, values = fastavro.parse_schema(schema), []
+    for row in rows:
+        out = io.BytesIO()
+        fastavro.schemaless_writer(out, parsed, row)
+        values.append(out.getvalue())
+    return Written("AVRO", json.dumps(schema)), values
 
 
 def each(function: Callable[[Any], object], values: Sequence[Any]) -> None:
@@ -52,11 +84,22 @@ def ways() -> dict[str, Callable[[], object]]:
     vectors = [each | {"features": {"vector": list(each["features"].values())}} for each in plain]
     check = Model(ModelSpec(task="classification")).check_label
     found: dict[str, Callable[[], object]] = {}
-    for name, kind in FORMATS.items():
-        form = kind()
+    for name in [*FORMATS, *REGISTERED]:
+        settings = Settings(topics={"format": name}, schemas={"url": "http://registry"})  # type: ignore[arg-type]
+        form = event_format(settings, OneSchema())
         batches = polls([form.write(each) for each in (vectors if name == "f32" else plain)])
         read = partial(decode, where="events/0", max_event_bytes=2**20, check_label=check, form=form)
         found[f"nnstream, {name}"] = partial(each, read, batches)
+    schema, values = flat_avro(plain)
+    registry = OneSchema()
+    number = registry.register("flat", schema)
+    form = event_format(Settings(topics={"format": "avro"}, schemas={"url": "http://registry"}), registry)  # type: ignore[arg-type]
+    read = partial(decode, where="events/0", max_event_bytes=2**20, check_label=check, form=form)
+    found["nnstream, avro, flat"] = partial(each, read, polls([(header(number) + value, ()) for value in values]))
+    parsed = fastavro.parse_schema(json.loads(schema.text))
+    found["fastavro, flat, nothing checked"] = partial(
+        each, lambda value: fastavro.schemaless_reader(io.BytesIO(value), parsed, None), values
+    )
     blocks = [b"\n".join(texts[i : i + POLL]) for i in range(0, EVENTS, POLL)]
     found["pydantic"] = partial(each, Event.model_validate_json, texts)
     found["json, nothing checked"] = partial(each, json.loads, texts)
@@ -90,7 +133,7 @@ def main() -> int:
         print(json.dumps({"microseconds": found, "events": EVENTS, "poll": POLL}))
     else:
         for name, took in found.items():
-            print(f"{name:26} {took:6.2f} µs   {took / found['pydantic']:5.2f} times pydantic")
+            print(f"{name:32} {took:6.2f} µs   {took / found['pydantic']:5.2f} times pydantic")
     return int(found["nnstream, json"] > MOST_RATIO * found["pydantic"])
 
 

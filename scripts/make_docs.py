@@ -135,13 +135,14 @@ def _default(field: FieldInfo) -> str:
 
 FORMATS = """\
 What comes in may have another format (`topics.format`), with the same names and types, and is refused for the same
-reasons. What goes out is always JSON.
+reasons. What goes out is JSON; predictions may also be Avro or Protobuf (`topics.predictions_format`).
 
 - `json`: a JSON object.
 - `msgpack`: a MessagePack map; the quickest for named features.
 - `f32`: a bare vector of float32, little-endian (`application/x-f32`): the feature `vector`. NaN is a missing value.
   Headers: `id` (UTF-8) and `label` (JSON). A late label is a JSON object; in the events topic it has the header
   `content-type: application/json`.
+- `avro`, `protobuf`: with a schema registry, see [formats.md](formats.md).
 """
 
 

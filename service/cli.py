@@ -122,20 +122,19 @@ def produce(
 ) -> None:
     """Send a CSV file or a built-in data set as events."""
     from service.adapters.kafka_python.publisher import KafkaPythonPublisher  # noqa: PLC0415
-    from service.formats.known import FORMATS  # noqa: PLC0415
     from service.produce import produce as send  # noqa: PLC0415
     from service.settings import load_settings  # noqa: PLC0415
-    from service.wiring import prepare_topics  # noqa: PLC0415
+    from service.wiring import new_format, prepare_topics  # noqa: PLC0415
 
     samples, total, _ = _samples(csv, label, dataset, limit)
     if total is None and limit is None and csv is None:
         err.print("This stream never ends: stop with Ctrl-C, or give --limit.")
     settings = load_settings(config)
+    form = new_format(settings)
     prepare_topics(settings)
     publisher = KafkaPythonPublisher(settings.kafka)
     try:
         with _progress("sent", limit or total) as progress:
-            form = FORMATS[settings.topics.format]()
             sent = send(samples, publisher, settings.topics.events, form, rate=rate, progress=progress)
     finally:
         publisher.close()
@@ -155,6 +154,7 @@ def tail(
     from service.tail import print_lines, show_table  # noqa: PLC0415
 
     settings = load_settings(config)
+    settings.topics.must_write_json()
     reader = KafkaPythonReader(settings.kafka, settings.topics.predictions, from_start=from_start)
     try:
         if as_json or not sys.stdout.isatty():

@@ -6,7 +6,9 @@ ServiceError
 │   ├── CommitPostponedError  the group is sharing out its partitions anew; commit again later
 │   ├── TransactionsMissingError   the broker has none
 │   └── StartOverError        the connection is gone: connect anew, go on from the last commit
-│       └── FencedError       another worker has taken over: nothing since the last commit counts
+│       ├── FencedError       another worker has taken over: nothing since the last commit counts
+│       └── RegistryAwayError   the schema registry gives no answer: wait for it, then go on from the last commit
+├── RegistryError             the schema registry refuses a schema, or has a wrong one   exit code 3
 ├── TopicMissingError         a topic does not exist and must not be created       exit code 3
 ├── CheckpointError           no checkpoint that can be trusted                    exit code 4
 ├── DataError                 a file or data set to send cannot be read            exit code 2
@@ -53,6 +55,16 @@ class StartOverError(BrokerError):
 
 class FencedError(StartOverError):
     """Another worker has taken over: nothing since the last commit counts."""
+
+
+class RegistryAwayError(StartOverError):
+    """The schema registry gives no answer: wait for it, then go on from the last commit."""
+
+
+class RegistryError(ServiceError):
+    """The schema registry refuses a schema, or has one that cannot be used."""
+
+    exit_code = 3
 
 
 class TopicMissingError(ServiceError):

@@ -41,6 +41,7 @@ def report(
     if csv is None and dataset is None:
         if label is not None or limit is not None:
             raise DataError("--label and --limit belong to a file: give --csv FILE or --dataset NAME too")
+        settings.topics.must_write_json()
         records, name = _from_topics(settings, from_, to), settings.topics.events
     else:
         if from_ is not None or to is not None:

@@ -14,7 +14,7 @@ import structlog
 from service.checkpoint import Restored
 from service.connection import Connection
 from service.deadline import Deadline
-from service.errors import BrokerError, CheckpointError
+from service.errors import BrokerError, CheckpointError, RegistryAwayError
 from service.positions import Position
 from service.records import Partition, Record
 from service.settings import Settings
@@ -102,6 +102,8 @@ class Standby:
             return
         try:
             self._follow(connection)
+        except RegistryAwayError:
+            raise  # a copy was left half done
         except BrokerError as error:  # whether it can still work, the next poll tells
             log.info("no look at the others' partitions", reason=str(error))
         self._count()

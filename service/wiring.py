@@ -1,13 +1,13 @@
 """The only place where concrete classes meet: settings in, a worker out."""
 
-import importlib.util
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
@@ -26,9 +26,10 @@ from service.adapters.kafka_python.topics import KafkaPythonTopics
 from service.checkpoint import CheckpointStore
 from service.client_statistics import ClientStatistics, ignore
 from service.connection import Connection
+from service.encoded import EncodingPublisher
 from service.errors import SettingsError, TransactionsMissingError
+from service.formats import Format
 from service.formats.json_object import JsonFormat
-from service.formats.known import FORMATS
 from service.frozen import embedded_feature
 from service.pretrain import read_start
 from service.publish import Publisher
@@ -41,7 +42,11 @@ from service.task import Task
 from service.telemetry import Telemetry
 from service.topics import Topics, ensure_topics
 from service.watch import Watcher
+from service.wire_formats import check_newest, event_format, needs_registry, prediction_writer
 from service.worker import Worker
+
+if TYPE_CHECKING:
+    from service.adapters.schema_registry import SchemaRegistry
 
 log = structlog.get_logger()
 
@@ -134,7 +139,7 @@ def client(settings: KafkaSettings, note: Callable[[ClientStatistics], None] = i
     Raises:
         SettingsError: it is not installed.
     """
-    installed = importlib.util.find_spec("confluent_kafka") is not None
+    installed = find_spec("confluent_kafka") is not None
     if settings.client == "librdkafka" and not installed:
         raise SettingsError(
             "kafka.client is librdkafka, which is not installed: pip install 'nnstream[librdkafka]', "
@@ -175,6 +180,32 @@ def new_store(settings: Settings) -> CheckpointStore:
     return KafkaTopicStore(settings.kafka, settings.topics.checkpoints, settings.model.name)
 
 
+def new_registry(settings: Settings, note: Callable[[bool], None] = lambda _: None) -> "SchemaRegistry | None":
+    """Return the schema registry; None where no format needs one.
+
+    Args:
+        settings: of the service.
+        note: told whether it answers.
+
+    Raises:
+        SettingsError: it has no URL, or what it takes is not installed.
+    """
+    wanted = needs_registry(settings)
+    if wanted is None:
+        return None
+    missing = [name for name in ("confluent_kafka", "httpx2", "fastavro", "grpc_tools") if not find_spec(name)]
+    if missing:
+        raise SettingsError(f"{wanted} needs {', '.join(missing)}: pip install 'nnstream[registry]'")
+    from service.adapters.schema_registry import SchemaRegistry  # noqa: PLC0415  # an extra
+
+    return SchemaRegistry(settings.schemas, note)
+
+
+def new_format(settings: Settings) -> Format:
+    """Return what reads and writes events."""
+    return event_format(settings, new_registry(settings))
+
+
 def build_worker(settings: Settings, watcher: Watcher | None = None) -> Worker:
     """Return a worker that is ready to run; topics that are missing have been created.
 
@@ -182,18 +213,26 @@ def build_worker(settings: Settings, watcher: Watcher | None = None) -> Worker:
         settings: of the service.
         watcher: shown what each batch did.
     """
-    spec, form = model_spec(settings.model), FORMATS[settings.topics.format]()
+    spec = model_spec(settings.model)
     start = first_model(settings.model, spec)
     telemetry = Telemetry(settings.model.name)
+    registry = new_registry(settings, telemetry.registry_answered)
+    form, write = event_format(settings, registry), prediction_writer(settings, registry)
+    if registry is not None:
+        check_newest(settings, registry.newest)
     topics = prepare_topics(settings)
     kafka = settings.kafka
     identity = f"{kafka.group_id}-{settings.model.name}-{kafka.instance_id or uuid.uuid4().hex}"
     background = ThreadPoolExecutor(1, thread_name_prefix="checkpoints")
 
     def connect() -> Connection:
+        if registry is not None:
+            registry.check_back()
         with ExitStack() as undo:
             publisher = new_publisher(settings, identity, telemetry.client)
             undo.callback(publisher.close)
+            if write is not None:
+                publisher = EncodingPublisher(publisher, settings.topics.predictions, write)
             source = client(kafka, telemetry.client).source(kafka)
             undo.pop_all()
         return Connection(source, publisher, new_store(settings))
@@ -235,6 +274,7 @@ def check(settings: Settings, path: Path | None) -> str:
     """Return a line that says what these settings would do; raises where they cannot be."""
     spec = model_spec(settings.model)
     first_model(settings.model, spec)
+    new_registry(settings)
     topics, kafka = settings.topics, settings.kafka
     return (
         f"{path or 'defaults'}: {spec.task} {topics.events} -> {topics.predictions} at {kafka.bootstrap_servers}, "

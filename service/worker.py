@@ -40,6 +40,7 @@ class Worker:
         clock: seconds, monotonic.
 
     Attributes:
+        trouble: why it had to start over, until it works again.
         joined: whether it has been given partitions, or, for as long as a session may last, there were none for it.
     """
 
@@ -56,6 +57,7 @@ class Worker:
         self.tasks: dict[Partition, Task] = {}
         self.joined = False
         self.state: Literal["starting", "running", "reconnecting", "stopped"] = "starting"
+        self.trouble: str | None = None
         self.telemetry = telemetry
         self._settings, self._connect, self._new_task, self._standby = settings, connect, new_task, standby
         self._committed: dict[Partition, Position] = {}
@@ -87,7 +89,7 @@ class Worker:
                     pause = (
                         _SHORTEST_PAUSE_SECONDS if self.state == "running" else min(2 * pause, _LONGEST_PAUSE_SECONDS)
                     )
-                    self.state = "reconnecting"
+                    self.state, self.trouble = "reconnecting", str(error)
                     log.warning("starting over from the last commit", reason=str(error), pause_seconds=pause)
                     self.telemetry.restarted(transactional=self._publisher.identity is not None)
                     self._stopping.wait(pause)
@@ -128,7 +130,7 @@ class Worker:
         batches = self._source.poll(self._patience())
         if self._failure is not None:
             raise self._failure
-        self.state = "running"
+        self.state, self.trouble = "running", None
         for partition, records in batches.items():
             self._hand_out(partition, records)
         if self.tasks:

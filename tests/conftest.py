@@ -49,8 +49,20 @@ def pytest_configure(config):
 @pytest.fixture(scope="session")
 def kafka_broker_module():
     """deploy/kafka/broker.py, which is a script in no package."""
-    path = Path(__file__).parents[1] / "deploy" / "kafka" / "broker.py"
-    spec = importlib.util.spec_from_file_location("kafka_broker", path)
+    return script("kafka/broker.py", "kafka_broker")
+
+
+@pytest.fixture(scope="session")
+def schema_registry(tmp_path_factory):
+    """The schema registry that all tests share; a test that ends it starts it again."""
+    module = script("registry/registry.py", "schema_registry_server")
+    with module.SchemaRegistryServer(tmp_path_factory.mktemp("registry")) as registry:
+        yield registry
+
+
+def script(path, name):
+    """A script of deploy/ as a module."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / "deploy" / path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

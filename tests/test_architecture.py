@@ -35,7 +35,7 @@ STAGE_USERS = {
     "reasons": {"task", "web"},
     "confidence": {"task"},
     "monitor": {"task", "telemetry"},
-    "publish": {"task", "connection", "wiring"},
+    "publish": {"task", "connection", "wiring", "encoded"},
     "checkpoint": {
         "task",
         "recovery",
@@ -47,7 +47,7 @@ STAGE_USERS = {
         "testing",
     },
 }
-CLIENTS = {"kafka", "fsspec", "confluent_kafka"}
+CLIENTS = {"kafka", "fsspec", "confluent_kafka", "httpx2"}
 
 
 def module_of(path):

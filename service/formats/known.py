@@ -1,4 +1,4 @@
-"""The formats by the names that they have in the settings."""
+"""The formats by the names that they have in the settings: those that need nothing, and those with a registry."""
 
 from collections.abc import Callable
 
@@ -12,3 +12,5 @@ FORMATS: dict[str, Callable[[], Format]] = {
     "msgpack": MessagePackFormat,
     "f32": FloatVectorFormat,
 }
+REGISTERED = {"avro": "AVRO", "protobuf": "PROTOBUF"}
+"""What registries call them."""

@@ -10,6 +10,7 @@ from service.settings.model import (
     OptimizerSettings,
     ResponseSettings,
 )
+from service.settings.schemas import SchemaSettings
 from service.settings.state import CheckpointSettings, LabelSettings
 from service.settings.view import ExplainSettings, HttpSettings, LogSettings, MonitorSettings
 
@@ -29,6 +30,7 @@ __all__ = [
     "OnnxSettings",
     "OptimizerSettings",
     "ResponseSettings",
+    "SchemaSettings",
     "Settings",
     "TopicSettings",
     "load_settings",

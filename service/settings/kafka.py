@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
+from service.errors import SettingsError
 from service.settings.section import Positive, Section
 
 
@@ -13,11 +14,14 @@ class TopicSettings(Section):
 
     events: str = "events"
     """Labelled events in."""
-    format: Literal["json", "msgpack", "f32"] = "json"
-    """Of what comes in: `json` objects, the same as `msgpack` maps, or bare vectors of float32 with id and label in
-    headers. Predictions, dead letters and alerts are JSON."""
+    format: Literal["json", "msgpack", "f32", "avro", "protobuf"] = "json"
+    """Of what comes in: `json` objects, the same as `msgpack` maps, bare vectors of float32 (`f32`) with id and label
+    in headers, or `avro` and `protobuf` with the schema registry `schemas.url`. Dead letters are as they came, alerts
+    are JSON."""
     predictions: str = "predictions"
     """One prediction an event out, in the partition of the event."""
+    predictions_format: Literal["json", "avro", "protobuf"] | None = None
+    """Of the predictions; null: that of the events where it has a schema registry, else `json`."""
     labels: str | None = None
     """Late labels, where they have a topic of their own: as many partitions as `events`, each label with the key of
     its event. null: they come in the events topic."""
@@ -37,6 +41,21 @@ class TopicSettings(Section):
     """Replicas of created topics."""
     retention_hours: Annotated[float, Field(gt=0)] | None = None
     """How long created topics keep records; null takes the broker's default."""
+
+    @property
+    def written_as(self) -> Literal["json", "avro", "protobuf"]:
+        """Return the format of the predictions."""
+        if self.predictions_format is not None:
+            return self.predictions_format
+        return self.format if self.format in {"avro", "protobuf"} else "json"
+
+    def must_write_json(self) -> None:
+        """Raise a SettingsError where predictions cannot be read by our own commands."""
+        if self.written_as != "json":
+            raise SettingsError(
+                f"predictions are {self.written_as}, which this command cannot read; use a deserializer of the "
+                "schema registry, or set topics.predictions_format to json"
+            )
 
 
 class KafkaSettings(Section):

@@ -16,11 +16,13 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from service.errors import SettingsError
 from service.settings.kafka import DeliverySettings, KafkaSettings, TopicSettings
 from service.settings.model import FeatureSettings, ModelSettings, OnnxSettings
+from service.settings.schemas import SchemaSettings
 from service.settings.state import CheckpointSettings, LabelSettings
 from service.settings.view import ExplainSettings, HttpSettings, LogSettings, MonitorSettings
 
 ENV_PREFIX = "NNSTREAM_"
 _KINDS_OF_FEATURES = ("declared", "onnx")  # pydantic names the kind in the place of a problem
+_SECRET = {"kafka", "kafka.password", "schemas", "schemas.password", "schemas.url"}  # what stands there is not shown
 
 
 class Settings(BaseSettings):
@@ -40,6 +42,8 @@ class Settings(BaseSettings):
     """The topics."""
     kafka: KafkaSettings = KafkaSettings()
     """The connection to Kafka."""
+    schemas: SchemaSettings = SchemaSettings()
+    """The schema registry, for `topics.format` or `topics.predictions_format` `avro` and `protobuf`."""
     delivery: DeliverySettings = DeliverySettings()
     """What is promised about predictions and offsets."""
     labels: LabelSettings = LabelSettings()
@@ -118,7 +122,7 @@ def _problem(details: Any) -> str:
     path = [part for part in details["loc"] if part not in _KINDS_OF_FEATURES]
     place = ".".join(map(str, path))
     if details["type"] != "extra_forbidden":
-        got = "" if place == "kafka.password" else f" (got {str(details['input'])[:60]!r})"
+        got = "" if not place or place in _SECRET else f" (got {str(details['input'])[:60]!r})"
         return f"{place}: {details['msg']}{got}"
     section: Any = Settings
     for part in details["loc"][:-1]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from prometheus_client import Gauge
 from prometheus_client.metrics import MetricWrapperBase
 
 from service.client_statistics import ClientStatistics
@@ -15,10 +16,21 @@ __all__ = ["PartitionMetrics", "Stage", "Telemetry"]
 class Telemetry(Metrics):
     """All metrics of a worker, in a registry of its own; see `Metrics`."""
 
+    def __init__(self, model: str) -> None:
+        super().__init__(model)
+        self.registry_reachable = Gauge(
+            "nnstream_schema_registry_reachable", "Whether the schema registry answered when it was last asked.",
+            ("model",), registry=self.registry,
+        )  # fmt: skip
+
     def client(self, said: ClientStatistics) -> None:
         """Note what a Kafka client says of itself."""
         self.client_waiting.labels(self.model, said.end).set(said.waiting)
         self.round_trip.labels(self.model, said.end).set(said.round_trip_seconds)
+
+    def registry_answered(self, answers: bool) -> None:
+        """Note whether the schema registry answers."""
+        self.registry_reachable.labels(self.model).set(answers)
 
     def restarted(self, *, transactional: bool) -> None:
         """Count a start from the last commit; a transaction that was open then is given up."""

@@ -119,7 +119,8 @@ def tasks_of(worker: Worker) -> list[Task]:
 def not_ready(worker: Worker, ready_lag: int) -> list[str]:
     """Return what keeps the worker from being ready, in words; empty when nothing does."""
     if worker.state != "running" or not worker.joined:
-        return [f"the worker is {worker.state} and has no partitions yet"]
+        why = "" if worker.trouble is None else f": {worker.trouble}"
+        return [f"the worker is {worker.state} and has no partitions yet{why}"]
     waiting = []
     for task in tasks_of(worker):
         if not task.caught_up:
