@@ -111,6 +111,16 @@ def serve(
     run(settings, worker)
 
 
+@app.command(name="compile")
+def compile_kernels() -> None:
+    """Compile what is compiled once a machine now, so that no event has to wait for it."""
+    from service.warm_up import compile_all  # noqa: PLC0415
+
+    with err.status("compiling"):
+        seconds = compile_all()
+    print(f"compiled and cached in {seconds:.1f} s")  # noqa: T201
+
+
 @app.command()
 def produce(
     config: Config,

@@ -21,7 +21,7 @@ from service.datasets import read_csv
 from service.errors import DataError, SettingsError
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ["demo", "serve", "produce", "tail", "evaluate", "pretrain", "export", "schema", "report"]
+COMMANDS = ["demo", "serve", "compile", "produce", "tail", "evaluate", "pretrain", "export", "schema", "report"]
 FAST = ["--learner", "network"]
 
 
