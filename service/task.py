@@ -1,10 +1,8 @@
 """All stages of one input partition, in order, on one screen. Nothing here knows which worker runs it."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import structlog
 
 from nnstream.conformal import Region
@@ -22,13 +20,13 @@ from service.formats import Format
 from service.intake import Batch, Intake, off_the_way
 from service.labels import Joined, LabelJoin
 from service.learner import Learner
-from service.monitor import Drift, Monitor, MonitorSpec, Observed
+from service.monitor import Drift, Monitor, MonitorSpec
+from service.observe import Unseen, observed
 from service.positions import Position
 from service.publish import Publisher
 from service.reasons import Reasons, as_record
 from service.records import Outgoing, Partition, Record, Refused
 from service.recovery import Checkpoints
-from service.scoring import published_score
 from service.settings import Settings
 from service.source import LogRange
 from service.telemetry import PartitionMetrics, Stage
@@ -78,6 +76,7 @@ class Task:
             settings.explain.share, settings.explain.method, settings.model.network.seed, partition.number
         )
         self.intake = Intake(labels_topic=settings.topics.labels is not None)
+        self._unseen = Unseen()
         self.lag: int | None = None
         self.dead_letters = 0
         self._settings, self._spec, self._form = settings, spec, form
@@ -117,14 +116,10 @@ class Task:
         if batch.live:
             with self.metrics.stage(Stage.PUBLISH):
                 self._publish(joined, published, refused)
-        with self.metrics.stage(Stage.MONITOR):  # predictions do not wait for this
-            drifts = self._observe(joined, outcome)
-        if batch.live:
-            self._alert(joined, [drift for drift in drifts if drift.is_alert])
-            self.metrics.drift(drifts)
             self.reasons.note(list(outcome.explanations.values()))
             self.metrics.beside(self.confidence.conformal, self.reasons.means)
-        self.metrics.batch(batch, joined, refused, outcome, self.monitor, pending=self.labels.pending)
+        self._observe(joined, outcome, live=batch.live)  # predictions do not wait for this
+        self.metrics.batch(batch, joined, refused, outcome, pending=self.labels.pending)
 
     def _predictions(
         self, joined: Joined, outcome: Outcome, regions: Sequence[Region | None], *, live: bool
@@ -143,62 +138,30 @@ class Task:
             self.labels.note_predictions(joined, published)
         return published
 
-    def _observe(self, joined: Joined, outcome: Outcome) -> list[Drift]:
-        """Show the monitor each event when it is predicted, and each label with the prediction that was published."""
-        predicted, losses = outcome.predictions(), outcome.losses.tolist()
-        chances = outcome.chances(joined.labels) if self.monitor.spec.enabled else np.empty((len(losses), 2))
-        if joined.plain and not outcome.refused:
-            return self._observe_plain(joined, outcome, predicted, losses, chances)
-        events, answers, delays = self._sorted(joined, outcome, predicted, losses, chances)
-        labels, published = [joined.labels[i] for i in answers], [predicted[i] for i in answers]
-        self._watcher.scored(self.partition.number, labels, published)
-        return self.monitor.observe(
-            Observed(
-                len(joined.records), events, [joined.features[i] for i in events], outcome.centres()[events],
-                answers, labels, published, [losses[i] for i in answers], delays, chances[answers],
-                [joined.records[i].timestamp for i in answers],
-            )
-        )  # fmt: skip
+    def _observe(self, joined: Joined, outcome: Outcome, *, live: bool) -> None:
+        """Keep what a batch gave for the monitor, and show it once there may be a block."""
+        part = observed(joined, outcome, self.learner.model)
+        self._watcher.scored(self.partition.number, part.labels, part.published)
+        if not self.monitor.spec.enabled:
+            return
+        if self._unseen.live is not live:
+            self._look()
+        self._unseen.add(joined, part, live=live)
+        if self._unseen.is_block:
+            self._look()
 
-    def _observe_plain(
-        self, joined: Joined, outcome: Outcome, predicted: list[Any], losses: list[float], chances: Any
-    ) -> list[Drift]:
-        """Do the same where each row is an event with its label."""
-        rows = range(len(joined.records))
-        self._watcher.scored(self.partition.number, joined.labels, predicted)
-        return self.monitor.observe(
-            Observed(
-                len(rows), rows, joined.features, outcome.centres(), rows, joined.labels, predicted, losses,
-                [math.nan] * len(rows), chances, [record.timestamp for record in joined.records],
-            )
-        )  # fmt: skip
-
-    def _sorted(
-        self, joined: Joined, outcome: Outcome, predicted: list[Any], losses: list[float], chances: Any
-    ) -> tuple[list[int], list[int], list[float]]:
-        """Return the rows of events, those of answers, and how late each of these came.
-
-        What a late label is an answer to is filled in: the prediction that was published, its loss and chances.
-        """
-        events, answers, delays = [], [], []
-        for i, (is_event, label, entry) in enumerate(
-            zip(joined.is_event, joined.labels, joined.entries, strict=True)
-        ):
-            if i in outcome.refused:
-                continue
-            if is_event:
-                events.append(i)
-            if label is None or i in joined.again:
-                continue
-            delay = math.nan
-            if not is_event and entry is not None:
-                if entry.prediction is None:
-                    continue
-                predicted[i], losses[i], chances[i] = published_score(entry.prediction, label, self.learner.model)
-                delay = (joined.timestamps[i] - entry.ts) / 1000
-            answers.append(i)
-            delays.append(delay)
-        return events, answers, delays
+    def _look(self) -> None:
+        """Show the monitor what it has not seen, and tell what changed."""
+        seen, self._unseen = self._unseen, Unseen()
+        if not seen.records:
+            return
+        with self.metrics.stage(Stage.MONITOR):
+            drifts = self.monitor.observe(seen.together())
+        if seen.live:
+            self._alert(seen, [drift for drift in drifts if drift.is_alert])
+            self.metrics.drift(drifts)
+            if self.monitor.moved:
+                self.metrics.moved(self.monitor)
 
     def _publish(self, joined: Joined, published: Sequence[Outgoing | None], refused: Sequence[Refused]) -> None:
         topics = self._settings.topics
@@ -215,10 +178,10 @@ class Task:
         self._publisher.send(out)
         self._watcher.published(out)
 
-    def _alert(self, joined: Joined, drifts: Sequence[Drift]) -> None:
+    def _alert(self, seen: Unseen, drifts: Sequence[Drift]) -> None:
         out = []
         for drift in drifts:
-            record, ts = joined.records[drift.row], joined.timestamps[drift.row]
+            record, ts = seen.records[drift.row], seen.timestamps[drift.row]
             body = self._alert_body(drift, record, ts)
             out.append(publish.alert(body, self._settings.topics.alerts, publish.stamp(ts, record)))
         if out:
@@ -260,6 +223,7 @@ class Task:
         """
         for batch in self.intake.labels_now():
             self._process(batch)
+        self._look()
         self._checkpoints.settle()
         name = self.offset + self.intake.labels_offset
         if self.caught_up and (hand_over or self.intake.crowded or self._checkpoints.due(name)):
@@ -273,6 +237,7 @@ class Task:
 
     def restored(self) -> Restored:
         """Return what a task that goes on from here needs; this one must not go on meanwhile."""
+        self._look()
         state = State(
             self.offset, self.intake.labels_offset, self.monitor.describe(), self.monitor.state(),
             self.labels.state(), self.confidence.describe(), self.confidence.state(),

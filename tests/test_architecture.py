@@ -34,7 +34,7 @@ STAGE_USERS = {
     "learner": {"task"},
     "reasons": {"task", "web"},
     "confidence": {"task"},
-    "monitor": {"task", "telemetry"},
+    "monitor": {"task", "telemetry", "observe"},
     "publish": {"task", "connection", "wiring", "encoded"},
     "checkpoint": {
         "task",

@@ -74,9 +74,8 @@ class PartitionMetrics:
         self._own("stage_seconds", stage).observe(time.perf_counter() - start)
 
     def batch(
-        self, batch: Batch, joined: Joined, refused: Sequence[Refused], outcome: Outcome, monitor: Monitor, *,
-        pending: tuple[int, int],
-    ) -> None:  # fmt: skip
+        self, batch: Batch, joined: Joined, refused: Sequence[Refused], outcome: Outcome, *, pending: tuple[int, int]
+    ) -> None:
         """Count a batch."""
         own, records = self._own, batch.records
         self._newest_ms = records[-1].timestamp
@@ -98,8 +97,6 @@ class PartitionMetrics:
                 own("dead_letters", problem).inc(count, {"offset": str(newest[problem])})
         if not joined.plain:
             self._late(joined)
-        if monitor.moved:
-            self._moved(monitor)
 
     def _late(self, joined: Joined) -> None:
         for reason, count in Tally(reason for _, _, reason in joined.expired).items():
@@ -108,7 +105,7 @@ class PartitionMetrics:
             if not is_event and entry is not None:
                 self._own("label_delay").observe(max(0.0, (joined.timestamps[i] - entry.ts) / 1000))
 
-    def _moved(self, monitor: Monitor) -> None:
+    def moved(self, monitor: Monitor) -> None:
         """Note what changes with each block of events only."""
         for metric, value in monitor.quality.scores("events").items():
             if metric != monitor.score.names[0]:

@@ -14,13 +14,17 @@ def whole():
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
+def own_logs(monkeypatch):
+    """Keep a command's log from where it runs: that is closed when other tests log."""
+    monkeypatch.setattr("service.logs.set_up_logs", lambda _: None)
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, own_logs):
     """Run `nnstream ...` in this process; return exit code, standard output, standard error."""
     import sys
 
     from service import cli
-
-    monkeypatch.setattr("service.logs.set_up_logs", lambda _: None)  # the logs of the other tests stay as they are
 
     def command(*arguments):
         monkeypatch.setattr(sys, "argv", ["nnstream", *map(str, arguments)])

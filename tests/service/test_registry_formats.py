@@ -109,7 +109,7 @@ def test_it_needs_a_registry_and_its_secrets_are_not_shown():
 
 
 @pytest.mark.parametrize("command", [["tail"], ["report", "--out", "report.html"]])
-def test_commands_that_read_json_say_so(command, tmp_path):
+def test_commands_that_read_json_say_so(command, tmp_path, own_logs):
     config = tmp_path / "config.yaml"
     config.write_text("topics: {format: avro}\nschemas: {url: http://registry}\n")
     found = CliRunner().invoke(app, [command[0], str(config), *command[1:]])

@@ -21,6 +21,7 @@ from service.report.svg import Line, line_chart, nice_ticks
 from service.settings import settings_from
 from service.wiring import model_spec
 
+pytestmark = pytest.mark.usefixtures("own_logs")
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
@@ -200,12 +201,6 @@ def test_what_is_no_moment_is_refused():
 
 
 # -- the command
-
-
-@pytest.fixture(autouse=True)
-def _own_logs(monkeypatch):
-    """The command writes its log to the runner's standard error, which is closed when other tests log."""
-    monkeypatch.setattr("service.logs.set_up_logs", lambda _: None)
 
 
 def test_a_file_tells_the_same_score_as_evaluate(tmp_path):
