@@ -58,6 +58,8 @@ CONTENDERS = [
     ),
 ]
 
+WARM_UP = loop("echo@librdkafka", linger_ms=0)
+
 
 def send(servers: str, topic: str, start: float, rate: float, count: int) -> None:
     """Send each event when it is due; `start` is on the machine's monotonic clock."""
@@ -135,6 +137,8 @@ def main() -> None:
     results: dict[str, dict[str, float]] = {}
     missing: dict[str, str] = {}
     with live.broker() as servers, tempfile.TemporaryDirectory() as directory:
+        warm_up = WARM_UP(servers, "warm-up", "at_least_once", Path(directory))
+        latencies(servers, "warm-up", warm_up, args.rate, args.seconds)  # of the broker, whose code Java compiles now
         for number, (name, guarantee, command) in enumerate(each for each in CONTENDERS if args.only in each.name):
             run = f"run-{number}"
             try:

@@ -74,6 +74,7 @@ CONTENDERS = [
     Contender("River, Bytewax", 40_000, loop("bytewax", python=peers.interpreter), ("at_least_once",), commits=False),
     Contender("deep-river, plain loop, librdkafka", 6_000, loop("deep-river@librdkafka", python=peers.interpreter)),
 ]  # fmt: skip
+WARM_UP = Contender("echo, to warm up", 1_000_000, loop("echo@librdkafka"))
 
 
 class Bench:
@@ -136,6 +137,7 @@ def measure(rounds: int, only: str) -> tuple[Results, dict[str, str]]:
     contenders = [each for each in CONTENDERS if only in each.name]
     with live.broker() as servers, tempfile.TemporaryDirectory() as directory:
         bench = Bench(servers, Path(directory))
+        bench.run(WARM_UP, "at_least_once")  # of the broker, whose code Java compiles now
         for _ in range(rounds):
             for contender in contenders:
                 for guarantee in contender.guarantees if contender.name not in missing else ():

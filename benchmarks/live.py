@@ -27,7 +27,10 @@ def broker() -> Iterator[str]:
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
-    with tempfile.TemporaryDirectory() as directory, module.KafkaBroker(Path(directory) / "kafka") as running:
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        module.KafkaBroker(Path(directory) / "kafka", jvm_flags=module.AS_KAFKA_STARTS) as running,
+    ):
         yield running.bootstrap_servers
 
 

@@ -8,7 +8,8 @@ when, depends on the log alone.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from operator import attrgetter
+from typing import Any, Literal, Protocol, cast
 
 import msgspec
 import numpy as np
@@ -21,6 +22,7 @@ from service.shelf import Shelf, Waiting
 _Entries = list[tuple[str, Waiting]]
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Entries).decode
+_timestamp, _NONE = attrgetter("timestamp"), type(None)
 _SHELVES = ("events", "labels", "settled")
 Reason = Literal["max_wait", "max_pending", "replaced"]
 
@@ -98,9 +100,8 @@ class LabelJoin:
     def join(self, batch: Columns) -> Joined:
         """Return what to predict and to learn, in order."""
         if self._is_plain(batch):
-            self._now = max([self._now, *(record.timestamp for record in batch.records)])
-            count = len(batch.records)
-            rows = [features for features in batch.features if features is not None]
+            self._now = max(self._now, max(map(_timestamp, batch.records), default=self._now))
+            count, rows = len(batch.records), cast("list[dict[str, Any]]", batch.features)
             return Joined(
                 batch.records, batch.ids, batch.timestamps, rows, batch.labels, [True] * count, [None] * count,
                 plain=True,
@@ -120,7 +121,7 @@ class LabelJoin:
     def _is_plain(self, batch: Columns) -> bool:
         """Return whether nothing waits, and nothing will."""
         nothing = not (len(self._events) or len(self._labels) or len(self._settled) or self._keep_events)
-        return nothing and None not in batch.labels and None not in batch.features
+        return nothing and None not in batch.labels and _NONE not in set(map(type, batch.features))
 
     def _take_event(
         self, joined: Joined, record: Record, name: str | int, ts: int, features: dict[str, Any], label: Any

@@ -125,7 +125,7 @@ class Task:
         self, joined: Joined, outcome: Outcome, regions: Sequence[Region | None], *, live: bool
     ) -> list[Outgoing | None]:
         """Return what is (or was) published about each row, and keep it for those that wait for their label."""
-        waits = any(entry is not None for entry in joined.entries)
+        waits = not joined.plain and any(entry is not None for entry in joined.entries)
         if not (live or waits):
             return []
         with self.metrics.stage(Stage.PUBLISH):

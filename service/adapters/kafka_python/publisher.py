@@ -59,18 +59,11 @@ class KafkaPythonPublisher:
                 close_producer(successor, seconds=1)
 
     def send(self, records: Sequence[Outgoing]) -> None:  # noqa: D102
+        send, sent = self._producer.send, self._sent
         with named("publishing", self._settings):
-            self._sent.extend((self._send(record), record) for record in records)
-
-    def _send(self, record: Outgoing) -> Any:
-        return self._producer.send(
-            record.topic,
-            value=record.value,
-            key=record.key,
-            headers=list(record.headers),
-            partition=record.partition,
-            timestamp_ms=record.timestamp_ms,
-        )
+            for record in records:
+                topic, partition, key, value, headers, at = record
+                sent.append((send(topic, value, key, list(headers), partition, at), record))
 
     def flush(self) -> None:  # noqa: D102
         with named("waiting for acknowledgements", self._settings):
