@@ -110,7 +110,7 @@ def flame(path: Path) -> None:
     """Write a flame graph of a network's stages."""
     code = (
         "import sys; sys.path.insert(0, 'benchmarks'); import bench_stages as b; "
-        "b.ours('network', 500, b.written(), times=20)"
+        "b.ours('network', 500, b.written(), times=80)"
     )
     command = [Path(sys.executable).with_name("py-spy"), "record", "--rate", "500", "--output", path, "--"]
     subprocess.run([*command, sys.executable, "-c", code], check=True, cwd=live.ROOT)

@@ -92,7 +92,6 @@ def serve(
     worker: Annotated[int | None, typer.Option(hidden=True, help="Which of them this is.")] = None,
 ) -> None:
     """Consume events, predict, learn, publish predictions, until stopped."""
-    gc.disable()  # nothing that an import makes is garbage; `service.serve` enables it
     from service.settings import load_settings  # noqa: PLC0415
 
     settings = load_settings(config)
@@ -106,6 +105,7 @@ def serve(
 
         run_workers(config, settings.log, workers)
         return
+    gc.disable()  # nothing that an import makes is garbage; once it is set up, `serve` enables it
     from service.serve import serve as run  # noqa: PLC0415
 
     run(settings, worker)
