@@ -24,6 +24,15 @@ def passing(action: str, servers: str, said: str) -> StartOverError:
     return StartOverError(f"{action}: Kafka at {servers} says {said}")
 
 
+def held_open(action: str, seconds: float) -> StartOverError:
+    """Return the error for a commit that some transaction may still change."""
+    return StartOverError(
+        f"{action}: a transaction has held it open for {seconds:.0f} s. A worker's own ends by itself after "
+        "delivery.transaction_timeout_ms; one that stays hangs in the broker: docs/runbook.md, under RestartLoop, "
+        "says how to end it"
+    )
+
+
 def refused(action: str, servers: str, said: str) -> BrokerError:
     """Return the error for what would be refused again."""
     return BrokerError(f"{action}: Kafka at {servers} says {said}")

@@ -6,8 +6,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from harness import Kafka, Service, generated, wait_until
-from judge import assert_nothing_lost_nothing_twice
+from harness import Kafka, Service, generated
+from judge import assert_nothing_lost_nothing_twice, wait_settled
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -97,7 +97,7 @@ def test_a_bad_network_under_load(service, relay, dose, troubles):
         service.wait_committed((number + 1) * CHUNK)
     service.produce(events[len(troubles) * CHUNK :])
     service.wait_committed(len(events))
-    wait_until(lambda: service.get("/readyz").status_code == 200, "ready again", service.check)
+    wait_settled(service)
     service.stop(quiet=False)
     assert relay.seen > len(troubles), "the service did not come through the relay"
     assert_nothing_lost_nothing_twice(service, [events])

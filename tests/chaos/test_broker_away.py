@@ -6,8 +6,9 @@ import time
 from contextlib import closing
 
 import pytest
-from harness import Kafka, Service, generated, wait_until
-from judge import assert_nothing_lost_nothing_twice
+from hanging import end_hanging_transactions
+from harness import Kafka, Service, generated
+from judge import assert_nothing_lost_nothing_twice, wait_settled
 
 pytestmark = [
     pytest.mark.integration,
@@ -42,6 +43,7 @@ def restart(broker):
 def crash(broker):
     broker.kill()
     broker.start()
+    end_hanging_transactions(broker.bootstrap_servers)
 
 
 def freeze(broker, seconds):
@@ -64,6 +66,6 @@ def test_restarted_killed_and_frozen_under_load(service, own_kafka_broker, dose)
         service.check()
     service.produce(events[len(troubles) * chunk :])
     service.wait_committed(COUNT)
-    wait_until(lambda: service.get("/readyz").status_code == 200, "ready again", service.check)
+    wait_settled(service)
     service.stop(quiet=False)
     assert_nothing_lost_nothing_twice(service, [events])

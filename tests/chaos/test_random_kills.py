@@ -5,7 +5,7 @@ import time
 
 import pytest
 from harness import answer, assert_same, generated, offsets
-from judge import assert_learned_as_published, assert_nothing_lost_nothing_twice, last_model, mixed_log
+from judge import assert_learned_as_published, assert_nothing_lost_nothing_twice, last_model, mixed_log, wait_settled
 
 from nnstream import snapshot
 
@@ -60,8 +60,7 @@ def test_two_workers_three_partitions_late_labels(new_service, dose):
         worker.start(ready=False)
     killed(workers, dose.kills, dose.pause, rng, feed)
     workers[0].wait_committed(sum(map(len, logs)))
-    for worker in workers:
-        worker.wait_ready()  # one that still replays leaves no checkpoint of the end
+    wait_settled(*workers, partitions=len(PARTITIONS))
     for worker in workers:
         worker.stop()
     assert_nothing_lost_nothing_twice(workers[0], logs)

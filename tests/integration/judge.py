@@ -1,7 +1,7 @@
 """What must be true in the end, whatever happened on the way."""
 
 import numpy as np
-from harness import assert_same, essence, expected, generated, offsets
+from harness import assert_same, essence, expected, generated, offsets, wait_until
 
 from nnstream import snapshot
 from nnstream.model import Model
@@ -55,15 +55,27 @@ def assert_nothing_lost_nothing_twice(service, logs):
         assert snapshot.dump(last_model(service, number)) == snapshot.dump(model)
 
 
+def wait_settled(*workers, partitions=1):
+    """Wait until the workers hold all partitions and replay none: only then does stopping leave the last weights."""
+
+    def settled():
+        ready = all(each.get("/readyz").status_code == 200 for each in workers)
+        return ready and sum(len(each.status()) for each in workers) == partitions
+
+    wait_until(settled, f"{partitions} partitions owned and replayed", lambda: [each.check() for each in workers])
+
+
 def last_model(service, number):
-    """The model of the checkpoint that a stopped service left."""
+    """The model of the checkpoint that a stopped service left, which is one of the whole log."""
     settings = load_settings(service.config)
     store = new_store(settings)
     try:
         partition = Partition(settings.topics.events, number)
-        model, _ = checkpoint.unpack(store.load(partition, store.offsets(partition)[0]), model_spec(settings.model))
+        newest = store.load(partition, store.offsets(partition)[0])
     finally:
         store.close()
+    model, state = checkpoint.unpack(newest, model_spec(settings.model))
+    assert state.offset == service.kafka.end_offsets(partition.topic)[number], "stopped before it had replayed all"
     return model
 
 

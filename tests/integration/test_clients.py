@@ -4,7 +4,10 @@ import time
 from contextlib import closing
 
 import pytest
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.structs import OffsetAndMetadata
 
+from service.adapters.kafka_python import committed
 from service.errors import StartOverError
 from service.positions import Position
 from service.records import Outgoing, Partition
@@ -214,6 +217,27 @@ def test_a_transaction_counts_whole_or_not_at_all(kafka, topic, joined, settings
         publisher.commit({place: Position(0, 2)}, source)
     assert [record.value for record in kafka.read(out, 2)[0]] == [b"kept", b"later"]
     assert source.committed(place) == Position(0, 2)
+
+
+def test_a_commit_that_a_transaction_holds_open_is_named_and_found_once_that_ends(
+    kafka, topic, joined, settings, unique, monkeypatch
+):
+    monkeypatch.setattr(committed, "PATIENCE_SECONDS", 0.5)
+    source, _ = joined
+    place, wanted = Partition(topic, 0), Position(0, 3)
+    source.commit({place: wanted})
+    with (
+        closing(KafkaConsumer(bootstrap_servers=kafka.servers, group_id=settings.group_id)) as consumer,
+        closing(KafkaProducer(bootstrap_servers=kafka.servers, transactional_id=unique("stranger"))) as stranger,
+    ):
+        stranger.init_transactions()
+        stranger.begin_transaction()
+        offsets = {TopicPartition(*place): OffsetAndMetadata(9, "", -1)}
+        stranger.send_offsets_to_transaction(offsets, consumer.group_metadata())
+        with pytest.raises(StartOverError, match=r"a transaction has held it open for .* docs/runbook.md"):
+            source.committed(place)
+        stranger.abort_transaction()
+    assert source.committed(place) == wanted
 
 
 def test_who_is_fenced_commits_nothing_more(kafka, topic, joined, settings, unique):

@@ -8,7 +8,8 @@ from typing import Any
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
 
-from service.adapters.kafka_python.connection import connection, named, position_of
+from service.adapters import words
+from service.adapters.kafka_python.connection import PATIENCE_SECONDS, connection, named, position_of
 from service.positions import Position
 from service.records import Partition
 from service.settings import KafkaSettings
@@ -57,7 +58,7 @@ class CommittedPositions:
     def committed(self, partition: Partition) -> Position | None:
         """Return what was last committed, once no transaction is open; None when nothing was."""
         with (
-            named(f"reading the committed offset of {partition}", self._settings),
+            named("connecting to read what was committed", self._settings),
             closing(
                 KafkaConsumer(
                     **connection(self._settings),
@@ -67,7 +68,20 @@ class CommittedPositions:
                 )
             ) as consumer,
         ):
-            return position_of(consumer.committed(TopicPartition(*partition), metadata=True))
+            return self.settled(partition, consumer)
+
+    def settled(self, partition: Partition, consumer: KafkaConsumer) -> Position | None:
+        """Return the same, asking through a consumer of the group."""
+        action = f"reading the committed offset of {partition}"
+        with named(action, self._settings):
+            try:
+                found = consumer.committed(
+                    TopicPartition(*partition), metadata=True, timeout_ms=int(1000 * PATIENCE_SECONDS)
+                )
+            except kafka_errors.KafkaTimeoutError as error:
+                self.last_committed([partition])  # says so where Kafka gives no answer at all
+                raise words.held_open(action, PATIENCE_SECONDS) from error
+        return position_of(found)
 
     def close(self) -> None:
         """Drop the connection."""

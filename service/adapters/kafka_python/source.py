@@ -14,7 +14,7 @@ from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 
 from service.adapters.kafka_python.committed import CommittedPositions
-from service.adapters.kafka_python.connection import committable, connection, named, position_of
+from service.adapters.kafka_python.connection import committable, connection, named
 from service.adapters.kafka_python.follower import Follower
 from service.errors import CommitPostponedError
 from service.positions import Position
@@ -99,8 +99,7 @@ class KafkaPythonSource:
         return self._group.last_committed(partitions)
 
     def committed(self, partition: Partition) -> Position | None:  # noqa: D102
-        with named(f"reading the committed offset of {partition}", self._settings):
-            return position_of(self._consumer.committed(TopicPartition(*partition), metadata=True))
+        return self._group.settled(partition, self._consumer)
 
     def commit(self, positions: Mapping[Partition, Position]) -> None:  # noqa: D102
         if self._handover is not None:  # within a callback: nothing may block the thread it runs on
