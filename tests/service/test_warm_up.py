@@ -6,6 +6,8 @@ import sys
 
 CODE = """
 import json
+import sys
+
 from service.settings import settings_from
 from service.warm_up import _Event, _Nowhere
 from service.wiring import build_stages
@@ -20,6 +22,7 @@ for learner in ("network", "ensemble"):
         values = [json.dumps(each).encode() for each in asked + known]
         stages.process([_Event(i, i, value) for i, value in enumerate(values)])
         assert stages.learner.model.version == 200
+assert "numba.np.linalg" not in sys.modules  # nor has any of what compiles been imported
 """
 
 
