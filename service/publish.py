@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from nnstream.outcome import Outcome, Segment, best
+from nnstream.outcome import Outcome, Segment, as_index, best
 from nnstream.schema import category_text
 from service.events import DEAD_LETTER_HEADER, EXPIRED_HEADER, DeadLetter, Expired, Source
 from service.positions import Offsets, Position
@@ -109,10 +109,11 @@ def predictions(
         kept = [k for k, i in enumerate(segment.rows) if rows.is_event[i]]
         values = _bodies(rows, segment, kept, outcome, model, source, more)
         index = [segment.rows[k] for k in kept]
-        records = [rows.records[i] for i in index]
-        stamps = [stamp(rows.timestamps[i], record) for i, record in zip(index, records, strict=True)]
-        columns = zip([record.key for record in records], values, repeat(()), stamps, strict=False)
-        made = [_outgoing((topic, source.number, *rest)) for rest in columns]
+        records = _taken(rows.records, index)
+        stamps = list(map(stamp, _taken(rows.timestamps, index), records))
+        keys = [record.key for record in records]
+        columns = zip(repeat(topic), repeat(source.number), keys, values, repeat(()), stamps, strict=False)
+        made = list(map(_outgoing, columns))
         if len(made) == len(out):
             return list(made)
         for i, each in zip(index, made, strict=True):
@@ -123,7 +124,7 @@ def predictions(
 def _bodies(
     rows: Columns,
     segment: Segment,
-    kept: Sequence[int],
+    kept: list[int],
     outcome: Outcome,
     model: str,
     source: Partition,
@@ -131,23 +132,19 @@ def _bodies(
 ) -> list[bytes]:
     """Return the JSON of these rows of a segment; written in one go, a line each."""
     index = [segment.rows[k] for k in kept]
-    known = [rows.labels[i] for i in index]
-    losses = outcome.losses[index].tolist()
-    said = best(segment)
+    at, offsets = as_index(index), [record.offset for record in _taken(rows.records, index)]
     bodies = list(
         map(
             _Prediction,
-            [rows.ids[i] for i in index],
-            [rows.timestamps[i] for i in index],
-            [said[k] for k in kept],
+            _taken(rows.ids, index),
+            _taken(rows.timestamps, index),
+            _taken(best(segment), kept),
             _probabilities(segment, kept),
-            map(_Model, repeat(model), outcome.versions[index].tolist()),
-            [msgspec.UNSET if label is None else label for label in known],
-            [
-                msgspec.UNSET if label is None or loss != loss else loss  # noqa: PLR0124  # NaN is not itself
-                for label, loss in zip(known, losses, strict=True)
-            ],
-            map(_Source, repeat(source.topic), repeat(source.number), [rows.records[i].offset for i in index]),
+            map(_Model, repeat(model), outcome.versions[at].tolist()),
+            [msgspec.UNSET if label is None else label for label in _taken(rows.labels, index)],
+            # NaN, which is not itself, where there is no label or nothing was predicted
+            [loss if loss == loss else msgspec.UNSET for loss in outcome.losses[at].tolist()],  # noqa: PLR0124
+            map(_Source, repeat(source.topic), repeat(source.number), offsets),
         )
     )
     if more:
@@ -157,12 +154,18 @@ def _bodies(
     return _encoder.encode_lines(bodies).split(b"\n")[:-1]
 
 
-def _probabilities(segment: Segment, kept: Sequence[int]) -> list[Any]:
+def _taken(column: list[Any], index: list[int]) -> list[Any]:
+    """Return these elements of a column."""
+    at = as_index(index)
+    return column[at] if isinstance(at, slice) else [column[i] for i in at]
+
+
+def _probabilities(segment: Segment, kept: list[int]) -> list[Any]:
     """Return an object for each row that is written as `{class: probability}`; UNSET for a regression."""
     if not segment.classes:
         return [msgspec.UNSET] * len(kept)
     kind = _shares(tuple(map(category_text, segment.classes)))
-    return list(starmap(kind, segment.outputs[list(kept)].tolist()))
+    return list(starmap(kind, segment.outputs[as_index(kept)].tolist()))
 
 
 @lru_cache(maxsize=128)
