@@ -36,12 +36,14 @@ class Encoded(NamedTuple):
         numbers: float64 (n, numbers), the numbers as they came; NaN is missing.
         is_new: whether this is one row to be learned whose columns are not all there: encoded without the new ones,
             and the statistics have not moved.
+        is_table: whether each row consists of exactly the known features, all of them numbers.
     """
 
     rows: list[int]
     X: npt.NDArray[np.float32]
     numbers: npt.NDArray[np.float64]
     is_new: bool = False
+    is_table: bool = False
 
 
 class Encoder:
@@ -130,7 +132,7 @@ class Encoder:
         """
         table = self._table(rows)
         if table is not None:
-            yield self._encode(rows, list(range(first, first + len(rows))), learned, table)
+            yield self._encode(rows, list(range(first, first + len(rows))), learned, table)._replace(is_table=True)
             return
         pending: list[int] = []
         may_grow = learned.tolist()

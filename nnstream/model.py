@@ -27,7 +27,7 @@ from nnstream.losses import CLASS_LOSSES, LARGEST_LOG_LOSS, Loss, residual_loss,
 from nnstream.network import Network
 from nnstream.outcome import Outcome, Segment, as_index
 from nnstream.responses import ResponseSpec, predictor, responsive
-from nnstream.schema import FeatureSpec
+from nnstream.schema import FeatureSpec, Table
 from nnstream.spec import NetworkSpec
 
 Array = npt.NDArray[Any]
@@ -179,6 +179,8 @@ class Model:
         outcome.versions[at] = self.version + np.cumsum(known) - known
         self.version += int(known.sum())
         outputs, found = self._learn(block, encoded.rows, outcome)
+        if encoded.is_table and len(encoded.rows) == len(outcome.losses):
+            outcome.table = Table(tuple(self.encoder.features), encoded.numbers)
         said, losses = self._said(encoded.rows, block, outputs), found.astype(np.float64)
         if self.is_regression:
             losses = self._residual_loss(said.outputs[:, 0] - block.values)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from nnstream.explain import Explanation
 from nnstream.labels import Label
+from nnstream.schema import Table
 
 Array = npt.NDArray[Any]
 
@@ -40,6 +41,7 @@ class Outcome:
         refused: index and reason of events that could not be encoded; they changed nothing.
         learned: how many events were learned.
         explanations: by index, of the events for which they were asked.
+        table: the features of all events, where they are one.
     """
 
     segments: list[Segment]
@@ -48,6 +50,7 @@ class Outcome:
     refused: dict[int, str]
     learned: int = 0
     explanations: dict[int, Explanation] = field(default_factory=dict)
+    table: Table | None = None
 
     def predictions(self) -> list[Label | None]:
         """Return the predicted class or number of each event, None where there is none."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from nnstream.errors import FeatureError, SpecError
 
@@ -51,6 +52,18 @@ class Unreadable(NamedTuple):
     """
 
     reason: str
+
+
+class Table(NamedTuple):
+    """The features of a block in which each event has a number for each of the same names, and nothing else.
+
+    Attributes:
+        names: of the features.
+        values: float64 (n, names), as they came.
+    """
+
+    names: tuple[str, ...]
+    values: npt.NDArray[np.float64]
 
 
 def infer(name: str, value: Any) -> FeatureSpec:

@@ -13,6 +13,7 @@ from nnstream.drift.signals import Detection, Signals, SignalSpec
 from nnstream.model import Task
 from nnstream.prequential import Prequential
 from nnstream.quality import Quality
+from nnstream.schema import Table
 
 Vector = npt.NDArray[np.float64]
 _FIRST = ("loss", "error", "prediction", "missing", "delay", "features")  # of several that changed with one row
@@ -55,6 +56,7 @@ class Observed:
         delays: seconds from the event to its label; NaN where they came together.
         chances: float64 (answers, 2), a classification's probability of the label and of what was predicted.
         timestamps: when the label became known, ms since 1970.
+        table: the features, where they are one.
     """
 
     count: int
@@ -68,6 +70,7 @@ class Observed:
     delays: Sequence[float] = ()
     chances: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 2)))
     timestamps: Sequence[int] = ()
+    table: Table | None = None
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,7 @@ class Monitor:
         errors = 1 - scored if self.spec.task == "classification" else scored
         self.quality.update(seen.labels, seen.published, seen.chances, seen.timestamps)
         found = [
-            *_placed(self._signals.events(seen.features, seen.predictions), seen.event_rows),
+            *_placed(self._signals.events(seen.features, seen.predictions, seen.table), seen.event_rows),
             *_placed(
                 self._signals.answers(np.array(seen.losses, np.float64), errors, np.array(seen.delays, np.float64)),
                 seen.answer_rows,

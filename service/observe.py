@@ -28,6 +28,7 @@ def observed(joined: Joined, outcome: Outcome, model: Model) -> Observed:
         return Observed(
             len(rows), rows, joined.features, outcome.centres(), rows, joined.labels, predicted, losses,
             [math.nan] * len(rows), chances, [record.timestamp for record in joined.records],
+            outcome.table,
         )  # fmt: skip
     events, answers, delays = _sorted(joined, outcome, model, predicted, losses, chances)
     return Observed(

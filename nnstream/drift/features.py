@@ -16,6 +16,8 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
+from nnstream.schema import Table
+
 Vector = npt.NDArray[np.float64]
 
 
@@ -45,14 +47,24 @@ class FeatureColumns:
         self.categories: set[str] = set()
         self._known: set[str] = set()
         self._longest = longest
+        self._order: tuple[tuple[str, ...], list[int]] = ((), [])  # of a table's names, the places of ours among them
 
-    def add(self, rows: Sequence[Mapping[str, Any]]) -> tuple[Vector, Vector, list[NewColumn]]:
+    def add(
+        self, rows: Sequence[Mapping[str, Any]], table: Table | None = None
+    ) -> tuple[Vector, Vector, list[NewColumn]]:
         """Return the columns of a batch.
+
+        Args:
+            rows: features of each event.
+            table: the same, where they are one.
 
         Returns:
             Values, float64 (n, names), NaN where there is none; the share of the names known so far that are missing
             in each row, float64 (n,), NaN while none is known; the names that came with these rows.
         """
+        numbers = None if table is None else self._ordered(table)
+        if numbers is not None:
+            return numbers, np.zeros(len(rows)), []
         before = len(self.names)
         new = self._discover(rows)
         numbers = self._numbers(rows)
@@ -69,6 +81,14 @@ class FeatureColumns:
             known[each.row :] += 1
         with np.errstate(invalid="ignore"):
             return values, missing.sum(axis=1) / known, new
+
+    def _ordered(self, table: Table) -> Vector | None:
+        """Return a table's columns in our order; None where its names are not all of ours, and no others."""
+        if table.names != self._order[0]:
+            if set(table.names) != self._known:
+                return None
+            self._order = table.names, [table.names.index(name) for name in self.names]
+        return table.values[:, self._order[1]]
 
     def _numbers(self, rows: Sequence[Mapping[str, Any]]) -> Vector | None:
         """Return all columns at once, where every row has a number for each; None where one has not."""
@@ -108,7 +128,7 @@ class FeatureColumns:
     def restore(self, description: Mapping[str, Any]) -> None:
         """Take over what `describe` gave."""
         self.names, self.categories = list(description["names"]), set(description["categories"])
-        self._known = set(self.names)
+        self._known, self._order = set(self.names), ((), [])
 
 
 def _number(value: Any) -> float:

@@ -11,6 +11,7 @@ from nnstream.drift.changes import Change
 from nnstream.drift.detectors import DetectorSpec
 from nnstream.drift.features import FeatureColumns
 from nnstream.drift.panel import Found, Panel, Statistic, under
+from nnstream.schema import Table
 
 Vector = npt.NDArray[np.float64]
 Signal = Literal["loss", "error", "prediction", "features", "missing", "delay"]
@@ -78,19 +79,22 @@ class Signals:
                     shares=classes and name == "prediction",
                 )  # fmt: skip
 
-    def events(self, rows: Sequence[Mapping[str, Any]], predictions: Vector) -> list[Detection]:
+    def events(
+        self, rows: Sequence[Mapping[str, Any]], predictions: Vector, table: Table | None = None
+    ) -> list[Detection]:
         """Take in events in log order, when they are predicted.
 
         Args:
             rows: their features.
             predictions: float64 (n,): the number predicted, or the mean index of the class; NaN where there is none.
+            table: the features, where they are one.
 
         Returns:
             What changed, in order.
         """
         if not self._looks_at & {"features", "missing", "prediction"}:
             return []
-        values, missing, new = self._features.add(rows)
+        values, missing, new = self._features.add(rows, table)
         if "features" in self._looks_at:
             for each in new:
                 self._events.add_column(self._every * each.known, ("mean", "spread"))

@@ -12,6 +12,7 @@ from nnstream.drift.changes import HISTORY, Changes
 from nnstream.drift.detectors import KINDS, DetectorSpec, knob
 from nnstream.drift.features import FeatureColumns
 from nnstream.errors import SpecError
+from nnstream.schema import Table
 
 DISTRIBUTIONS = {
     "normal": lambda rng, shape: rng.normal(size=shape),
@@ -203,3 +204,20 @@ def test_no_more_columns_than_wanted():
     columns = FeatureColumns(2)
     values, _, new = columns.add([{"a": 1}, {"b": 1, "c": 1}, {"d": 1}])
     assert (columns.names, values.shape, len(new)) == (["a", "b"], (3, 2), 2)
+
+
+@pytest.mark.parametrize(
+    ("names", "longest"), [("ab", 50), ("ba", 50), ("abc", 50), ("a", 50), ("", 50), ("ab", 1)], ids=str
+)
+def test_a_table_gives_what_its_rows_give(names, longest):
+    rows = [{"a": i / 3, "b": 2**60 + i} for i in range(5)]
+    table = Table(("b", "a"), np.array([[row["b"], row["a"]] for row in rows]))
+    one, other = FeatureColumns(longest), FeatureColumns(longest)
+    for columns in (one, other):
+        columns.add([dict.fromkeys(names, 1.0)])
+    for _ in range(2):
+        wanted, found = one.add(rows), other.add(rows, table)
+        np.testing.assert_array_equal(found[0], wanted[0])
+        np.testing.assert_array_equal(found[1], wanted[1])
+        assert found[2] == wanted[2]
+    assert other.names == one.names
