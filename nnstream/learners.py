@@ -99,3 +99,5 @@ class SingleNetwork:
 
     def restore(self, arrays: dict[str, Array]) -> None:  # noqa: D102
         self.network.restore(arrays)
+        self._newest.clear()
+        self._remembered = 0

@@ -5,7 +5,7 @@ it holds from the next sample on. So it is the same for every cut of a stream, a
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,14 +15,17 @@ import numpy.typing as npt
 from nnstream.block import Attribution, Block
 from nnstream.drift.blocks import ROWS
 from nnstream.drift.detectors import DetectorSpec, Name
-from nnstream.drift.panel import Panel, under
+from nnstream.drift.panel import Found, Panel, under
 from nnstream.errors import SpecError
 from nnstream.learners import Learner
 
 Array = npt.NDArray[Any]
+Learned = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 Policy = Literal["auto", "none", "faster", "rebirth", "background"]
 _SMOOTH = 0.25  # weight of a block's loss in the running means by which two networks are compared
 _ALARM = 0
+_AHEAD = 8 * ROWS  # rows from which it pays to learn first and to look then
+_MOST_BYTES_A_ROW = 256  # of state that must be copied for it
 
 
 @dataclass(frozen=True)
@@ -103,15 +106,58 @@ class Responsive:
         """Return outputs, float32 (n, outputs), and losses, float32 (n,), strictly in order."""
         outputs, losses, start = [], [], 0
         while start < len(block):
-            stop = start + self._rows_to_look(block.known[start:])
-            part = block if stop - start == len(block) else block[start:stop]
-            said, lost = self.current.predict_then_learn(part)
-            others = self.background.predict_then_learn(part)[1] if self.background is not None else None
-            self._look(lost[part.known], None if others is None else others[part.known])
+            rest = block[start:] if start else block
+            said, lost = self._learn_ahead(rest) or self._learn_to_look(rest)
             outputs.append(said)
             losses.append(lost)
-            start = stop
+            start += len(lost)
         return (outputs[0], losses[0]) if len(outputs) == 1 else (np.concatenate(outputs), np.concatenate(losses))
+
+    def _learn_ahead(self, block: Block) -> Learned | None:
+        """Learn as if there were nothing to respond to; where there was, go back and end there.
+
+        Returns:
+            Outputs and losses of the rows learned; None where looking first is better.
+        """
+        if self.background is not None or self._until >= 0 or len(block) < _AHEAD:
+            return None
+        arrays = self.current.state()
+        if sum(array.nbytes for array in arrays.values()) > _MOST_BYTES_A_ROW * len(block):
+            return None
+        before = {name: array.copy() for name, array in arrays.items()}
+        said, lost = self.current.predict_then_learn(block)
+        found = self._panel.add(self._columns(lost[block.known], None), until_first=True)
+        if found:
+            stop = int(np.flatnonzero(block.known)[found[0].row]) + 1
+            block = block[:stop]
+            self.current.restore(before)
+            said, lost = self.current.predict_then_learn(block)
+        self._learned += int(block.known.sum())
+        if found:
+            self._respond(found)
+        return said, lost
+
+    def _learn_to_look(self, block: Block) -> Learned:
+        """Learn up to where the loss must be looked at, and respond to it."""
+        count = self._rows_to_look(block.known)
+        part = block if count == len(block) else block[:count]
+        said, lost = self.current.predict_then_learn(part)
+        others = None if self.background is None else self.background.predict_then_learn(part)[1][part.known]
+        found = self._panel.add(self._columns(lost[part.known], others))
+        samples = int(part.known.sum())
+        self._learned += samples
+        if samples and self._learned % ROWS == 0:
+            if others is not None:
+                self._compare(self._panel.means[1:])
+            self._respond(found)
+        return said, lost
+
+    def _columns(self, losses: Array, others: Array | None) -> Array:
+        """Return what the panel is shown of learned samples."""
+        columns = np.empty((len(losses), 3))
+        columns[:, :2] = losses[:, None]
+        columns[:, 2] = np.nan if others is None else others
+        return np.sqrt(columns) if self._regression else columns
 
     def _rows_to_look(self, known: Array) -> int:
         """Return how many of these rows may be learned before the loss must be looked at."""
@@ -120,25 +166,17 @@ class Responsive:
             return min(len(known), samples)
         return min(len(known), int(np.searchsorted(np.cumsum(known), samples)) + 1)
 
-    def _look(self, losses: Array, others: Array | None) -> None:
-        """Take in the losses of learned samples, which end a detector's block or lie inside one."""
-        self._learned += len(losses)
-        columns = np.empty((len(losses), 3))
-        columns[:, :2] = losses[:, None]
-        columns[:, 2] = np.nan if others is None else others
-        found = {each.column for each in self._panel.add(np.sqrt(columns) if self._regression else columns)}
-        if self._learned % ROWS or not len(losses):
-            return
-        if others is not None:
-            self._compare(self._panel.means[1:])
+    def _respond(self, found: Sequence[Found]) -> None:
+        """Do what the policy wants after a block of losses."""
+        alarm = any(each.column == _ALARM for each in found)
         match self._spec.policy:
             case "faster":
-                self._learn_faster(_ALARM in found)
-            case "rebirth" if _ALARM in found:
+                self._learn_faster(alarm)
+            case "rebirth" if alarm:
                 self.responses += 1
                 self.current.begin_anew()
             case "background":
-                self._change(_ALARM in found, bool(found))
+                self._change(alarm, bool(found))
 
     def _compare(self, now: Array) -> None:
         share = np.where(np.isnan(self._means), 1.0, _SMOOTH)

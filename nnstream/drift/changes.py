@@ -111,8 +111,12 @@ class Changes:
         self._run.append(0)
         self._longest.append(_longest(every))
 
-    def update(self, numbers: Matrix) -> list[tuple[int, Change]]:
+    def update(self, numbers: Matrix, *, until_first: bool = False) -> list[tuple[int, Change]]:
         """Take in blocks: float64 (blocks, series), NaN where one says nothing.
+
+        Args:
+            numbers: of each block.
+            until_first: whether to leave out what comes after the first block with which a change shows.
 
         Returns:
             Each change that shows, with the index of the block with which it does.
@@ -130,6 +134,8 @@ class Changes:
                     if self._counts(i, change):
                         found.append((block, change))
                         self._begin_anew(i)
+            if found and until_first:
+                break
         return found
 
     def _counts(self, i: int, change: Change) -> bool:

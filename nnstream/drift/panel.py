@@ -77,18 +77,24 @@ class Panel:
         """Return after how many more rows the next block is full."""
         return ROWS - self._blocks.pending
 
-    def add(self, rows: Matrix) -> list[Found]:
-        """Take in rows, float64 (n, columns), NaN where missing; return what changed, in order."""
+    def add(self, rows: Matrix, *, until_first: bool = False) -> list[Found]:
+        """Take in rows, float64 (n, columns), NaN where missing; return what changed, in order.
+
+        Args:
+            rows: in order.
+            until_first: whether to leave out the rows after the first with which a change shows.
+        """
         first = self.rows_to_look - 1
         means, spreads = self._blocks.add(rows)
         if not len(means):
             return []
         self.means = means[-1]
         numbers = np.concatenate([means, spreads], axis=1).take(self._places, axis=1)
-        return [
-            Found(first + block * ROWS, *self._series[change.series], change)
-            for block, change in self._changes.update(numbers)
-        ]
+        found = self._changes.update(numbers, until_first=until_first)
+        if found and until_first:
+            self.means = means[found[0][0]]
+            self._blocks.pending = 0
+        return [Found(first + block * ROWS, *self._series[change.series], change) for block, change in found]
 
     def shifts(self) -> list[tuple[int, float]]:
         """Return each column and how far it has moved lately, in standard deviations: its largest statistic."""
