@@ -48,10 +48,3 @@ def set_up_logs(settings: LogSettings, **always: object) -> None:
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.ERROR)
-        logging.getLogger(name).addFilter(worth_telling)
-
-
-def worth_telling(record: logging.LogRecord) -> bool:
-    """Return whether a line says something; kafka-python's loop wonders at sockets that it has closed itself."""
-    error = record.exc_info[1] if record.exc_info else None
-    return not (isinstance(error, ValueError) and str(error) == "Invalid file descriptor: -1")

@@ -1,5 +1,6 @@
 """What all of kafka-python's clients share: their options, and errors in the service's own words."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -21,6 +22,7 @@ PATIENCE_SECONDS = 20.0  # longer than a request and its repetition on a new con
 _LONGEST_RECONNECT_PAUSE_MS = 1_000  # the client's own 30 s would go on long after the network is back
 LINGER_MS = {"latency": 0, "throughput": 5}
 _FORCED_CLOSE_SECONDS = 1.0
+_NETWORK = [logging.getLogger(f"kafka.net.{part}") for part in ("selector", "transport", "connection", "manager")]
 
 _FENCED = (
     kafka_errors.ProducerFencedError,
@@ -93,6 +95,18 @@ def _translated(error: Any, action: str, servers: str) -> BrokerError:
     return words.refused(action, servers, repr(error))
 
 
+@contextmanager
+def in_silence() -> Iterator[None]:
+    """Close a client without a word: its network wonders, with a traceback, at sockets that it has just closed."""
+    for logger in _NETWORK:
+        logger.disabled = True
+    try:
+        yield
+    finally:
+        for logger in _NETWORK:
+            logger.disabled = False
+
+
 def close_producer(producer: Any, seconds: float) -> None:
     """Close a producer; what it cannot write within `seconds` is dropped.
 
@@ -103,7 +117,7 @@ def close_producer(producer: Any, seconds: float) -> None:
     except kafka_errors.KafkaError:
         producer._sender.force_close()  # noqa: SLF001  # nothing that is public drops what waits
         producer._sender.join(_FORCED_CLOSE_SECONDS)  # noqa: SLF001
-    with suppress(kafka_errors.KafkaError):
+    with suppress(kafka_errors.KafkaError), in_silence():
         producer.close(timeout=seconds)
 
 

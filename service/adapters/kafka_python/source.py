@@ -14,7 +14,7 @@ from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 
 from service.adapters.kafka_python.committed import CommittedPositions
-from service.adapters.kafka_python.connection import committable, connection, named
+from service.adapters.kafka_python.connection import committable, connection, in_silence, named
 from service.adapters.kafka_python.follower import Follower
 from service.errors import CommitPostponedError
 from service.positions import Position
@@ -143,11 +143,11 @@ class KafkaPythonSource:
 
     def close(self) -> None:  # noqa: D102
         self._leaving = True
-        with named("leaving the group", self._settings):
+        with named("leaving the group", self._settings), in_silence():
             self._admin.close()
             self._consumer.close(autocommit=False, timeout_ms=10_000)
-        if self._follower is not None:
-            self._follower.close()
+            if self._follower is not None:
+                self._follower.close()
 
     # -- on the client's I/O thread, for the listener
 
