@@ -45,7 +45,8 @@ def _read_all(values: Sequence[bytes]) -> list[WireEvent] | None:
     if not apart or _too_deep(text, values):
         return None
     try:
-        text.decode()
+        if not text.isascii():
+            text.decode()
         found = _decode_events(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
