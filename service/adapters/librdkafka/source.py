@@ -65,7 +65,7 @@ class LibrdkafkaSource:
             "isolation.level": "read_committed",
             "partition.assignment.strategy": "cooperative-sticky",
             "max.partition.fetch.bytes": 4 * 2**20,
-            "queued.max.messages.kbytes": 16 * 2**10,  # back-pressure: what is fetched ahead of the learner
+            "queued.max.messages.kbytes": 8 * 2**10,  # back-pressure: what is fetched ahead of the learner
             "fetch.wait.max.ms": 100,
             "fetch.queue.backoff.ms": 10,  # at the default, a second, a full queue once drained stays empty
         }
