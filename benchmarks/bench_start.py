@@ -2,8 +2,8 @@
 
     python benchmarks/bench_start.py [--json FILE] [--part imports|first|memory]
 
-`imports`: seconds in which Python imports what each needs, its own start and end left out. `first`: from the start of the
-process until a subscriber has the first prediction, on a real Kafka, kernels compiled before. `memory`: of it
+`imports`: seconds in which Python imports what each needs, its own start and end left out. `first`: from the start
+of the process until a subscriber has the first prediction, on a real Kafka, kernels compiled before. `memory`: of it
 after 100,000 events; what it shares with other processes, such as libraries, counts in full.
 """
 

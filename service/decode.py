@@ -100,10 +100,11 @@ def _at_once(
     found = form.read_all(records)
     if found is None:
         return None
+    labels = [each.label for each in found]
     try:
-        for label in {(type(each.label), each.label) for each in found}:
-            if label[1] is not None:
-                check_label(label[1])
+        for _, label in set(zip(map(type, labels), labels, strict=True)):
+            if label is not None:
+                check_label(label)
     except LabelError:
         return None
     return Decoded(
@@ -111,5 +112,5 @@ def _at_once(
         [f"{where}/{r.offset}" if each.id is None else each.id for each, r in zip(found, records, strict=True)],
         [r.timestamp if each.ts is None else each.ts for each, r in zip(found, records, strict=True)],
         [each.features for each in found],  # type: ignore[misc]
-        [each.label for each in found],
+        labels,
     )

@@ -1,6 +1,7 @@
 """An event is a JSON object. A batch in which everything is right, as most are, is read in one go."""
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -13,6 +14,8 @@ from service.records import Headers, Record
 _event_decoder = msgspec.json.Decoder(WireEvent)
 _decode_event, _decode_events = _event_decoder.decode, _event_decoder.decode_lines
 _decode_label = msgspec.json.Decoder(WireLabel).decode
+_first, _last = itemgetter(0), itemgetter(-1)
+_OPENING, _CLOSING = set(b"{"), set(b"}")
 _NESTED = 190  # pydantic takes 200 levels; how many msgspec takes depends on the caller's stack
 
 
@@ -37,13 +40,12 @@ class JsonFormat:
 
 
 def _read_all(values: Sequence[bytes]) -> list[WireEvent] | None:
-    text = b"\n".join(values)
-    # Each value begins with { and ends with } on one line, so none can go on in the next: within a text a line break
-    # is no JSON, and elsewhere no { may follow a }. Then as many events as values means one event a value.
-    lines = len(values) - 1
-    apart = text[:1] == b"{" and text[-1:] == b"}" and text.count(b"}\n{") == text.count(b"\n") == lines
-    if not apart or _too_deep(text, values):
+    # Each value begins with { and ends with }, so none can go on in the next: within a text a line break is no JSON,
+    # and elsewhere no { may follow a }. Then as many events as values means one event a value.
+    apart = all(values) and set(map(_first, values)) == _OPENING and set(map(_last, values)) == _CLOSING
+    if not apart or _too_deep(values):
         return None
+    text = b"\n".join(values)
     try:
         if not text.isascii():
             text.decode()
@@ -53,10 +55,9 @@ def _read_all(values: Sequence[bytes]) -> list[WireEvent] | None:
     return found if len(found) == len(values) and all(each.features is not msgspec.UNSET for each in found) else None
 
 
-def _too_deep(text: bytes, values: Sequence[bytes]) -> bool:
-    """Return whether any value may be nested too deep; an event has two brackets at least."""
-    surplus = text.count(b"[") + text.count(b"{") - 2 * (len(values) - 1)
-    return surplus > _NESTED and any(value.count(b"[") + value.count(b"{") > _NESTED for value in values)
+def _too_deep(values: Sequence[bytes]) -> bool:
+    """Return whether any value may be nested too deep; one that is has as many brackets that close."""
+    return any(value.count(b"[") + value.count(b"{") > _NESTED for value in values if len(value) > 2 * _NESTED)
 
 
 def _read(value: bytes, *, labels_only: bool) -> WireEvent | WireLabel | Event | LateLabel:
