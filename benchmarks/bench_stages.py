@@ -23,6 +23,7 @@ from bench_monitor import PARTITION, task_of
 from river import linear_model, preprocessing
 
 from service.records import Record
+from service.serve import collect_rarely
 from service.settings import settings_from
 from service.telemetry import Stage, Telemetry
 from service.testing import MemoryLog, MemoryPublisher
@@ -123,6 +124,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--flame", type=Path)
     args = parser.parse_args()
+    collect_rarely()
     if args.flame:
         flame(args.flame)
         return

@@ -21,6 +21,13 @@ log = structlog.get_logger()
 _NEW_OBJECTS = 50_000  # a poll makes thousands that wait for an acknowledgement, and hardly ever a cycle
 
 
+def collect_rarely() -> None:
+    """Have the garbage collector look at fewer objects, and less often."""
+    gc.freeze()  # what was made so far stays
+    gc.set_threshold(_NEW_OBJECTS, 20, 20)
+    gc.enable()
+
+
 def serve(settings: Settings, number: int | None = None) -> None:
     """Run until SIGTERM or SIGINT; then finish the batch, commit, checkpoint and leave the group.
 
@@ -41,9 +48,7 @@ def serve(settings: Settings, number: int | None = None) -> None:
         log.info("stopping", signal=signal.Signals(number).name)
         worker.stop()
 
-    gc.freeze()  # what was made so far stays: the collector need not look at it again
-    gc.set_threshold(_NEW_OBJECTS, 20, 20)
-    gc.enable()
+    collect_rarely()
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     if number is not None:

@@ -64,8 +64,8 @@ class LibrdkafkaSource:
             "auto.offset.reset": "error",  # a silent jump over what retention took is a hole in what was learned
             "isolation.level": "read_committed",
             "partition.assignment.strategy": "cooperative-sticky",
-            "max.partition.fetch.bytes": 4 * 2**20,
-            "queued.max.messages.kbytes": 8 * 2**10,  # back-pressure: what is fetched ahead of the learner
+            "max.partition.fetch.bytes": 2**20,
+            "queued.max.messages.kbytes": 2 * 2**10,  # back-pressure: what is fetched ahead of the learner
             "fetch.wait.max.ms": 100,
             "fetch.queue.backoff.ms": 10,  # at the default, a second, a full queue once drained stays empty
         }
