@@ -16,6 +16,7 @@ from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssi
 from service.adapters.kafka_python.committed import CommittedPositions
 from service.adapters.kafka_python.connection import committable, connection, in_silence, named
 from service.adapters.kafka_python.follower import Follower
+from service.adapters.kafka_python.stall import Stall
 from service.errors import CommitPostponedError
 from service.positions import Position
 from service.records import Partition, Record
@@ -57,6 +58,7 @@ class KafkaPythonSource:
                 isolation_level="read_committed",
                 partition_assignment_strategy=(CooperativeStickyAssignor(),),
             )
+        self._stall = Stall(self._consumer)
 
     def subscribe(self, topic: str, listener: Assignment) -> None:  # noqa: D102
         self._assignment = listener
@@ -69,6 +71,7 @@ class KafkaPythonSource:
         with named("reading events", self._settings):
             batches = self._consumer.poll(timeout_ms=int(timeout_seconds * 1000))
             self._finish_joining()
+            self._stall.look()
         fresh = list(self._assigned)
         if fresh and self._assignment is not None:
             del self._assigned[: len(fresh)]
