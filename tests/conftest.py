@@ -35,17 +35,6 @@ def pytest_collection_modifyitems(config, items):
         items[:] = [item for item in items if item.get_closest_marker("long_chaos") is None]
 
 
-def pytest_configure(config):
-    """Every warning is an error (pyproject.toml), but for two of kafka-python's 3.0.12 own."""
-    for line in (
-        # it reads its protocol files with functions that Python 3.11 deprecates
-        "ignore:(open|read)_text is deprecated:DeprecationWarning",
-        # it leaves the socket of a refused connection, which has no local address yet, to the garbage collector
-        r"ignore:unclosed <socket.socket fd=.*, laddr=\('0.0.0.0', \d+\)>:ResourceWarning",
-    ):
-        config.addinivalue_line("filterwarnings", line)
-
-
 @pytest.fixture(scope="session")
 def kafka_broker_module():
     """deploy/kafka/broker.py, which is a script in no package."""
