@@ -107,8 +107,8 @@ def predictions(
     out: list[Outgoing | None] = [None] * len(rows.records)
     for segment in outcome.segments:
         kept = [k for k, i in enumerate(segment.rows) if rows.is_event[i]]
-        values = _bodies(rows, segment, kept, outcome, model, source, more)
         index = [segment.rows[k] for k in kept]
+        values = _bodies(rows, segment, kept, index, outcome, model, source, more)
         records = _taken(rows.records, index)
         stamps = list(map(stamp, _taken(rows.timestamps, index), records))
         keys = [record.key for record in records]
@@ -125,13 +125,13 @@ def _bodies(
     rows: Columns,
     segment: Segment,
     kept: list[int],
+    index: list[int],
     outcome: Outcome,
     model: str,
     source: Partition,
     more: Mapping[int, Mapping[str, Any]],
 ) -> list[bytes]:
-    """Return the JSON of these rows of a segment; written in one go, a line each."""
-    index = [segment.rows[k] for k in kept]
+    """Return the JSON of these rows of a segment, `index` in the batch; written in one go, a line each."""
     at, offsets = as_index(index), [record.offset for record in _taken(rows.records, index)]
     bodies = list(
         map(
