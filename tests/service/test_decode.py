@@ -172,6 +172,21 @@ def test_many_lists_are_not_depth():
     assert decoded(event(features={f"v{i}": [i] for i in range(500)})).refused == []
 
 
+@pytest.mark.parametrize(
+    "halves", [[b'{"x":"}', b'{"}'], [b'{"features":{}', b"{}}"], [b'{"features":{"a":"}', b'{"}}']]
+)
+def test_halves_of_an_event_do_not_join_where_another_record_holds_two(halves):
+    """As many events as records, and yet not one a record."""
+    both = b'{"features":{"a":1}}\n{"features":{"a":2}}'
+    result = decoded(*halves, both, event())
+    assert [each.record.offset for each in result.refused] == [0, 1, 2]
+    assert [record.offset for record in result.records] == [3]
+
+
+def test_an_event_may_stand_on_several_lines():
+    assert decoded(b'{\n"features":\n{"a": 1}\n}', event()).features[0] == {"a": 1}
+
+
 # -- whatever comes in
 
 _number = st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False))
